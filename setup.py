@@ -1,0 +1,31 @@
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+setup(
+    name="sskeras",
+    version="0.1.0",
+    description="Semi-supervised image classification for Keras",
+    long_description=Path(__file__).with_name("README.md").read_text("utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    packages=find_packages(include=["sskeras*", "data_tools*"]),
+    python_requires=">=3.11",
+    install_requires=[
+        "tensorflow>=2.19",  # SavedModel, tf.data; brings Keras 3
+        "keras>=3.10",
+        "numpy",
+        "pandas>=2.0",  # manifests
+        "scikit-learn",  # Keras metrics are tested against it; stratified splits
+        "matplotlib",  # figures
+        "pillow",  # writes the phantom's pictures
+        "tqdm",  # progress bars; MPL-2.0/MIT, 0.1 MB
+        "pydicom>=3.0",  # data_tools reads DICOM; MIT, 2.4 MB
+    ],
+    extras_require={
+        "gpu": ["tensorflow[and-cuda]>=2.19"],
+        "tutorials": ["jupyterlab"],
+        "test": ["pytest>=8", "ruff"],
+    },
+    entry_points={"console_scripts": ["sskeras = sskeras.cli:main"]},
+)

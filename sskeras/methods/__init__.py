@@ -1,0 +1,33 @@
+"""Methods: how a network learns from labeled and unlabeled images.
+
+This list is the registry: `sskeras train --method NAME` finds what stands here.
+"""
+
+import importlib
+
+from sskeras.methods.base import Method as Method
+from sskeras.methods.ssresnet import SSResNet as SSResNet
+from sskeras.methods.supervised import Supervised as Supervised
+
+
+def find(name):
+    """Returns the class of a method.
+
+    Args:
+        name: Name of a class of this package, in upper or lower case, or
+            `"module:Class"` for a method that lives elsewhere.
+    """
+    if ":" in name:
+        module, _, attribute = name.partition(":")
+        return getattr(importlib.import_module(module), attribute)
+    listed = {key.lower(): value for key, value in globals().items() if _is_one(value)}
+    if name.lower() not in listed:
+        raise ValueError(
+            f"Unknown method. Expected one of {sorted(listed)}, or 'module:Class' for "
+            f"your own. Received: {name!r}"
+        )
+    return listed[name.lower()]
+
+
+def _is_one(value):
+    return isinstance(value, type) and issubclass(value, Method) and value != Method

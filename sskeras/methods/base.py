@@ -1,0 +1,199 @@
+"""What every method shares: one training step and two hooks."""
+
+import inspect
+
+import keras
+import tensorflow as tf
+from keras import ops
+
+from sskeras import losses as sskeras_losses
+from sskeras.methods import checks
+
+DIVISORS = ("batch", "labeled", "weight")
+COMPILE_OPTIONS = ("optimizer", "run_eagerly", "steps_per_execution", "jit_compile")
+
+
+class Method(keras.Model):
+    """A network together with the way it learns.
+
+    A method trains on batches `(x, y)`: pictures in 0-255 and integer labels in which
+    -1 marks an image whose label is unknown. It predicts class probabilities.
+
+    To add a method, subclass this, name its losses in `loss_names`, implement
+    `objective` with `keras.ops` alone, and store each constructor argument under its
+    own name. What moves after the optimizer, such as an average of the weights, goes
+    into `after_update`.
+
+    Args:
+        network: Functional model from pictures to logits.
+        class_weight: One float per class, or `None` for ones.
+        class_names: Names of the classes. They are saved with the model.
+    """
+
+    paths = 1  # Outputs of the network that the method learns with.
+    loss_names = ("supervised",)
+    log_names = ()  # What `fit` logs besides the losses, such as their weights.
+
+    def __init__(self, network, class_weight=None, class_names=None, **kwargs):
+        # float32 outside, whatever the network computes in: probabilities, losses and
+        # averages of weights must not be rounded to half precision.
+        super().__init__(**{"dtype": "float32", **kwargs})
+        self.network = checks.network(network, self)
+        self.class_weight = checks.class_weight(class_weight, network)
+        self.class_names = checks.class_names(class_names, network)
+        self.steps = self.add_weight(
+            shape=(),
+            dtype="int32",
+            initializer="zeros",
+            trainable=False,
+            aggregation="only_first_replica",
+            name="steps",
+        )
+        self.trackers = {
+            name: keras.metrics.Mean(name)
+            for name in (*self.loss_names, *self.log_names)
+        }
+
+    def objective(self, x, y, training):
+        """Returns the class logits and a dict of losses, one for each `loss_names`."""
+        raise NotImplementedError
+
+    def loss_weights(self, step):
+        """Returns λ as a dict `{"NAME_weight": λ}`; losses left out have weight 1."""
+        return {}
+
+    def after_update(self):
+        """Runs when the optimizer has moved the weights."""
+
+    def logits(self, x, training=False):
+        """The logits that classify: of a two-path network, those of the first path."""
+        outputs = self.network(x, training=training)
+        return outputs[0] if isinstance(outputs, (list, tuple)) else outputs
+
+    def call(self, x, training=False):
+        return ops.softmax(self.logits(x, training))
+
+    def train_step(self, data):
+        x, y = checks.unpack(data)
+        with tf.GradientTape() as tape:
+            logits, losses = self.objective(x, y, training=True)
+            weights = self.loss_weights(self.steps)
+            loss = total(losses, weights)
+            # Replicas sum their gradients, so each contributes its share.
+            share = loss / self.distribute_strategy.num_replicas_in_sync
+            scaled = self.optimizer.scale_loss(share)
+        gradients = tape.gradient(scaled, self.trainable_weights)
+        self.optimizer.apply(gradients, self.trainable_weights)
+        self.steps.assign_add(1)
+        self.after_update()
+        return self.report(x, y, logits, loss, losses | weights)
+
+    def test_step(self, data):
+        x, y = checks.unpack(data)
+        logits, losses = self.objective(x, y, training=False)
+        weights = self.loss_weights(self.steps)
+        return self.report(x, y, logits, total(losses, weights), losses | weights)
+
+    def report(self, x, y, logits, loss, values):
+        """Updates the metrics and returns them; unlabeled images have weight 0."""
+        size = self.divisor(y)
+        self._loss_tracker.update_state(loss, sample_weight=size)
+        for name, value in values.items():
+            self.trackers[name].update_state(value, sample_weight=size)
+        labeled = sskeras_losses.is_labeled(y)
+        probabilities = ops.softmax(logits)
+        return self.compute_metrics(x, ops.maximum(y, 0), probabilities, labeled)
+
+    def divisor(self, y, kind="batch"):
+        """What a sum over the batch is divided by.
+
+        It is the mean over the replicas, so that |B| means the global batch however
+        unevenly its images fall on them.
+
+        Args:
+            y: Integer tensor of shape `(batch,)`.
+            kind: One of `DIVISORS`: "batch" for |B|, "labeled" for the number of
+                labeled images, "weight" for the sum of their class weights.
+
+        Returns:
+            Float scalar, 1 where there is nothing to divide.
+        """
+        if kind == "batch":
+            count = ops.cast(ops.shape(y)[0], "float32")
+        else:
+            weight = self.class_weight if kind == "weight" else None
+            count = ops.sum(sskeras_losses.label_weight(y, weight))
+        if self.distribute_strategy.num_replicas_in_sync > 1:
+            count = tf.distribute.get_replica_context().all_reduce("MEAN", count)
+        return ops.where(count > 0, count, 1.0)
+
+    def compile(
+        self,
+        optimizer="adam",
+        metrics=None,
+        loss=None,
+        run_eagerly=False,
+        steps_per_execution=1,
+        jit_compile=False,
+    ):
+        """Configures the training, as `keras.Model.compile` does.
+
+        Args:
+            optimizer: Name or instance.
+            metrics: List of metrics of labels and probabilities, such as "accuracy".
+                They see the labeled images only.
+            loss: Must stay `None`: a method brings its losses.
+            run_eagerly: Boolean, to step through `objective` in a debugger.
+            steps_per_execution: Integer, batches per call of the compiled step.
+            jit_compile: Boolean. Off by default: XLA is slower on CPUs.
+        """
+        checks.no_loss(loss, self)
+        optimizer = with_loss_scale(keras.optimizers.get(optimizer), self.network)
+        # Weighted metrics can skip the unlabeled images: their weight is 0.
+        super().compile(
+            optimizer,
+            weighted_metrics=metrics,
+            run_eagerly=run_eagerly,
+            steps_per_execution=steps_per_execution,
+            jit_compile=jit_compile,
+        )
+        # A symbolic call builds the model: `fit`, then `export`, just works.
+        self(keras.Input(self.network.input_shape[1:]))
+
+    def fit(self, x=None, y=None, *, class_weight=None, sample_weight=None, **kwargs):
+        """As `keras.Model.fit`, with `y == -1` where the label is unknown."""
+        checks.no_fit_weights(class_weight, sample_weight, self)
+        checks.labels(y, self.network)
+        return super().fit(x, y, **kwargs)
+
+    # Saving. Keras asks for the last method because `compile` is overridden.
+
+    def get_config(self):
+        names = {*inspect.signature(type(self)).parameters, "class_names"} - {"kwargs"}
+        own = {name: getattr(self, name) for name in sorted(names)}
+        return super().get_config() | keras.saving.serialize_keras_object(own)
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(**keras.saving.deserialize_keras_object(config))
+
+    def compile_from_config(self, config):
+        config = keras.saving.deserialize_keras_object(config)
+        self.compile(
+            metrics=config["weighted_metrics"],
+            **{name: config[name] for name in COMPILE_OPTIONS},
+        )
+        self.optimizer.build(self.trainable_variables)
+
+
+def total(losses, weights):
+    """Σ λ · loss, for example line 8 of Algorithm 1."""
+    return sum(weights.get(f"{name}_weight", 1) * losses[name] for name in losses)
+
+
+def with_loss_scale(optimizer, network):
+    """Guards small gradients where the network computes in float16."""
+    float16 = any(layer.compute_dtype == "float16" for layer in network.layers)
+    if float16 and not isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+        optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+    return optimizer

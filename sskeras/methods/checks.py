@@ -1,0 +1,136 @@
+"""What a method refuses, each with the way to repair it."""
+
+import keras
+import numpy as np
+from keras import ops
+
+
+def choice(name, value, allowed):
+    """Returns `value` if it is one of the allowed ones."""
+    if value not in allowed:
+        raise ValueError(
+            f"Invalid `{name}`. Expected one of {allowed}. Received: {value!r}"
+        )
+    return value
+
+
+def class_weight(weight, network):
+    """Returns class weights as a tuple of floats, one for each class."""
+    if weight is None:
+        return None
+    if isinstance(weight, dict):
+        raise ValueError(
+            "`class_weight` must be one number per class in the order of the classes, "
+            f"such as `(1, 1, 2)`, not a dict. Received: {weight}"
+        )
+    weight = tuple(float(w) for w in weight)
+    if len(weight) != num_classes(network):
+        raise ValueError(
+            f"`class_weight` needs one number for each of the {num_classes(network)} "
+            f"classes of the network. Received: {weight}"
+        )
+    if not all(np.isfinite(w) and w >= 0 for w in weight):
+        raise ValueError(
+            f"Class weights must be finite and not negative. Received: {weight}"
+        )
+    return weight
+
+
+def network(network, method):
+    """Returns the network if it has as many outputs as the method has paths."""
+    found = len(network.outputs)
+    if found != method.paths:
+        advice = {1: "networks.resnet(...)", 2: "networks.two_path_resnet(...)"}
+        raise ValueError(
+            f"{type(method).__name__} learns with {method.paths} output(s) of logits; "
+            f"use a network such as `{advice[method.paths]}`. "
+            f"Received: '{network.name}' with {found} output(s)"
+        )
+    return network
+
+
+def class_names(names, network):
+    """Returns the class names as a tuple, one for each class."""
+    if names is None:
+        return None
+    names = tuple(str(name) for name in names)
+    if len(names) != num_classes(network) or len(set(names)) != len(names):
+        raise ValueError(
+            f"`class_names` needs {num_classes(network)} different names, one for each "
+            f"class of the network. Received: {names}"
+        )
+    return names
+
+
+def num_classes(network):
+    """The number of classes of a network that returns logits."""
+    return network.outputs[0].shape[-1]
+
+
+def no_loss(loss, method):
+    """Raises where `compile` is given a loss."""
+    if loss is not None:
+        raise ValueError(
+            f"{type(method).__name__} brings its own losses {method.loss_names}; call "
+            f"`compile(optimizer, metrics=...)` without `loss`. Received: loss={loss}"
+        )
+
+
+def no_fit_weights(class_weight, sample_weight, method):
+    """Raises where `fit` is given weights that would be ignored."""
+    if class_weight is not None:
+        raise ValueError(
+            "Pass class weights to the method, which also knows the unlabeled images: "
+            f"`{type(method).__name__}(network, class_weight=(1, 1, 2))`. "
+            f"Received: fit(class_weight={class_weight})"
+        )
+    if sample_weight is not None:
+        raise ValueError(SAMPLE_WEIGHT)
+
+
+def labels(y, network):
+    """Raises on labels outside the classes, where `fit` is given an array."""
+    if y is None:
+        return
+    y = np.asarray(y)
+    classes = num_classes(network)
+    if y.ndim > 2 or (y.ndim == 2 and y.shape[1] != 1):
+        raise ValueError(ONE_HOT + f"Received: y.shape={y.shape}")
+    wrong = np.flatnonzero((y < -1) | (y >= classes) | (y != np.floor(y)))
+    if wrong.size:
+        raise ValueError(
+            f"Labels must be integers from 0 to {classes - 1}, or -1 where unknown. "
+            f"Received: {y.ravel()[wrong[0]]} in row {wrong[0]} "
+            f"({wrong.size} such rows)"
+        )
+    if not np.any(y >= 0):
+        raise ValueError(
+            "No image is labeled: every `y` is -1, so nothing could be learned. "
+            "Keep at least one label of each class."
+        )
+
+
+def unpack(data):
+    """Returns `(x, y)` of a batch, `y` as int32 of shape `(batch,)`."""
+    x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+    if y is None:
+        raise ValueError(
+            "A method trains and evaluates on pairs `(x, y)`, with `y == -1` where the "
+            "label is unknown. Received: no `y`"
+        )
+    if sample_weight is not None:
+        raise ValueError(SAMPLE_WEIGHT)
+    if len(y.shape) > 2 or (len(y.shape) == 2 and y.shape[1] != 1):
+        raise ValueError(ONE_HOT + f"Received: y.shape={tuple(y.shape)}")
+    return x, ops.cast(ops.reshape(y, (-1,)), "int32")
+
+
+ONE_HOT = (
+    "Labels must be integers of shape (batch,), with -1 where unknown. Turn one-hot "
+    "labels into integers with `y.argmax(-1)`. "
+)
+SAMPLE_WEIGHT = (
+    "A method does not take `sample_weight`. To weight classes, pass `class_weight` to "
+    "the method; to hide an image's label, set its `y` to -1; for weighted scores, use "
+    "`sskeras.evaluate.scores(y, model.predict(x), class_names, weight=...)`."
+)
