@@ -44,7 +44,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
         # The kernel divides by n - 1; Keras keeps the variance divided by n.
         n = ops.cast(ops.size(inputs) // inputs.shape[-1], "float32")
         self._move(self.moving_mean, mean)
-        self._move(self.moving_variance, variance * (n - 1) / n)
+        self._move(self.moving_variance, variance * ((n - 1) / n))
         return outputs
 
     def _fusable(self, inputs):

@@ -1,0 +1,1 @@
+"""Draws one chest film: anatomy, what disease does to it, and the exposure."""

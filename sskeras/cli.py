@@ -1,0 +1,195 @@
+"""`sskeras`: train, compare, evaluate, predict and export from the command line.
+
+This module imports the standard library only, and each command loads what it needs
+when it runs, so that `sskeras --help` answers at once.
+"""
+
+import argparse
+import ast
+import contextlib
+import dataclasses
+import json
+import os
+import sys
+import tempfile
+import warnings
+from pathlib import Path
+
+from sskeras.experiments.folder import RunFolder, write_text
+from sskeras.experiments.settings import PRECISIONS, Settings
+
+NOTE = "For research and teaching: not a medical device, not for clinical use."
+
+
+def main(argv=None):
+    """Runs one command and returns the exit status."""
+    arguments = parser().parse_args(argv)
+    warnings.formatwarning = lambda message, *_: f"sskeras: warning: {message}\n"
+    try:
+        arguments.run(arguments)
+    except (ValueError, OSError, RuntimeError) as error:
+        print(f"sskeras: error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\nsskeras: interrupted. Repeat the command to go on.", file=sys.stderr)
+        return 130
+    return 0
+
+
+def parser():
+    """The commands and their options."""
+    top = argparse.ArgumentParser(
+        "sskeras",
+        description="Semi-supervised image classification for Keras.",
+        epilog=NOTE,
+    )
+    commands = top.add_subparsers(title="commands", required=True)
+
+    def command(run, help):
+        added = commands.add_parser(
+            run.__name__.removesuffix("_"), help=help, description=help, epilog=NOTE
+        )
+        added.set_defaults(run=run)
+        return added.add_argument
+
+    _train_options(command(train, "train, score on the test split, and export"))
+    option = command(compare, "show finished runs side by side")
+    option("runs", nargs="+", help="folders of finished runs")
+    option = command(evaluate, "score a finished run on a manifest")
+    option("run_folder", metavar="run", help="folder of a finished run")
+    option("--data", required=True, help="manifest.csv, or its folder")
+    option("--split", default="test", help="split to score (default: test)")
+    option("--out", help="JSON file for the scores")
+    option = command(predict, "class probabilities of picture files")
+    option("run_folder", metavar="run", help="folder of a finished run")
+    option("inputs", nargs="+", help="PNG or JPEG files, and folders of them")
+    option("--out", required=True, help="CSV file for the predictions")
+    option = command(export, "write a SavedModel that needs no sskeras")
+    option("run_folder", metavar="run", help="folder of a finished run")
+    option("--out", required=True, help="folder for the SavedModel")
+    return top
+
+
+def _train_options(option):
+    default = {field.name: field.default for field in dataclasses.fields(Settings)}
+
+    def setting(name, help, **kwargs):
+        flag = "--" + name.replace("_", "-")
+        option(flag, default=default[name], help=f"{help} (%(default)s)", **kwargs)
+
+    option("--data", required=True, help="manifest.csv, or its folder")
+    option("--out", required=True, help="folder for the run; an interrupted one goes on")
+    setting("method", "name of a method, or module:Class for your own")
+    setting("labeled", "share of the labels of each class that is kept", type=float)
+    setting("image_size", "height and width in pixels", type=int)
+    setting("channels", "1 for grey, 3 for color", type=int, choices=(1, 3))
+    option("--classes", nargs="+", default=(), help="class names in order (those of the "
+           "manifest: normal, pneumonia, covid-19 first, others by name)")  # fmt: skip
+    option("--class-weight", nargs="+", type=float, default=(), metavar="W",
+           help="one weight per class, in the order of the classes (all 1)")  # fmt: skip
+    setting("filters", "filters of the two stages", type=int, nargs=2)
+    setting("dropout", "rate before the last layer", type=float)
+    setting("epochs", "passes over the training pictures", type=int)
+    setting("batch_size", "pictures in a batch", type=int)
+    setting("labeled_per_batch", "labeled pictures in each batch; 0 draws all pictures "
+            "uniformly, as the paper does", type=int)  # fmt: skip
+    setting("learning_rate", "of Adam", type=float)
+    setting("ramp_up", "epochs during which λ grows", type=float)
+    setting("precision", "dtype policy", choices=PRECISIONS)
+    setting("seed", "of hidden labels, initial weights, batches, dropout", type=int)
+    option("--set", nargs="+", default=[], metavar="NAME=VALUE", type=_named,
+           help="further arguments of the method")  # fmt: skip
+    option("--cache", help="folder for decoded pictures; without it they stay in memory")
+
+
+def _named(text):
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise argparse.ArgumentTypeError(f"expected NAME=VALUE, received {text!r}")
+    with contextlib.suppress(ValueError, SyntaxError):
+        value = ast.literal_eval(value)
+    return name, value
+
+
+def train(arguments):
+    """`sskeras train`."""
+    given = vars(arguments)
+    given["arguments"] = dict(given["set"])
+    names = [field.name for field in dataclasses.fields(Settings)]
+    settings = Settings(**{name: given[name] for name in names})
+    _load_tensorflow()
+    from sskeras.experiments.train import train
+
+    show({arguments.out: train(settings, arguments.out, arguments.cache)})
+    print(f"\nResults are in '{arguments.out}'. {NOTE}")
+
+
+def compare(arguments):
+    """`sskeras compare`."""
+    results = {}
+    for run in arguments.runs:
+        folder = RunFolder(run)
+        folder.read_settings()
+        results[run] = json.loads(folder.metrics.read_text("utf-8"))
+    show(results)
+
+
+def evaluate(arguments):
+    """`sskeras evaluate`."""
+    _load_tensorflow()
+    from sskeras.experiments import use
+    from sskeras.experiments.folder import write_json
+
+    scores = use.evaluate_run(arguments.run_folder, arguments.data, arguments.split)
+    show({arguments.run_folder: scores})
+    if arguments.out:
+        write_json(Path(arguments.out), scores)
+
+
+def predict(arguments):
+    """`sskeras predict`."""
+    _load_tensorflow()
+    from sskeras.experiments import use
+
+    table, others = use.predict_files(arguments.run_folder, arguments.inputs)
+    write_text(Path(arguments.out), table.to_csv(index=False))
+    passed = f"; passed over {others} other files" if others else ""
+    print(f"{len(table)} predictions in '{arguments.out}'{passed}. {NOTE}")
+
+
+def export(arguments):
+    """`sskeras export`."""
+    _load_tensorflow()
+    from sskeras import export
+    from sskeras.experiments import use
+
+    export.saved_model(use.load(arguments.run_folder), arguments.out)
+    print(f"SavedModel in '{arguments.out}', reloaded and compared. {NOTE}")
+
+
+def show(results):
+    """Prints the scores of one or more runs as a table."""
+    from sskeras import evaluate
+
+    print(evaluate.table(results))
+
+
+def _load_tensorflow():
+    """Imports TensorFlow without its chatter, which goes straight to descriptor 2."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    before = os.dup(2)
+    with tempfile.TemporaryFile() as chatter:
+        os.dup2(chatter.fileno(), 2)
+        try:
+            import tensorflow  # noqa: F401
+        except BaseException:
+            chatter.seek(0)
+            os.write(before, chatter.read())
+            raise
+        finally:
+            os.dup2(before, 2)
+            os.close(before)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

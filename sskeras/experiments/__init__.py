@@ -1,0 +1,1 @@
+"""Runs: one training each, in a folder that says how it came about."""

@@ -1,0 +1,65 @@
+"""Checkpoints from which a training goes on to the very same weights."""
+
+import json
+import os
+
+import keras
+import numpy as np
+import pandas as pd
+
+
+class Checkpoint(keras.callbacks.Callback):
+    """Keeps the state of a training after every epoch.
+
+    Unlike `keras.callbacks.BackupAndRestore` it includes the state of the dropout.
+    Together with batches that are addressed by their step, the resumed training equals
+    the undisturbed one to the bit.
+
+    Args:
+        path: An `.npz` file, replaced after each epoch.
+        history: An empty list, filled with one dict of logs for each epoch done.
+    """
+
+    def __init__(self, path, history):
+        super().__init__()
+        self.path = path
+        self.history = history
+
+    def restore(self, model):
+        """Sets the state of a compiled model, if there is one, and returns the epoch.
+
+        Raises:
+            ValueError: If the file is damaged.
+        """
+        model.optimizer.build(model.trainable_variables)
+        if not self.path.exists():
+            return 0
+        try:
+            with np.load(self.path) as stored:
+                self.history[:] = json.loads(str(stored["history"]))
+                values = [stored[str(i)] for i in range(len(stored.files) - 1)]
+            for variable, value in zip(_state(model), values, strict=True):
+                variable.assign(value)
+        except Exception as error:
+            raise ValueError(
+                f"The checkpoint '{self.path}' is damaged ({error}). Remove the file "
+                "to train from the beginning."
+            ) from error
+        return len(self.history)
+
+    def on_epoch_end(self, epoch, logs=None):
+        logs = {name: float(value) for name, value in logs.items()}
+        self.history.append({"epoch": epoch + 1, **logs})
+        partial = self.path.with_name(f".{self.path.name}.partial")
+        values = {str(i): np.array(v) for i, v in enumerate(_state(self.model))}
+        with open(partial, "wb") as file:
+            np.savez(file, history=json.dumps(self.history), **values)
+        os.replace(partial, self.path)
+
+    def table(self):
+        """The history as a DataFrame, one row for each epoch."""
+        return pd.DataFrame(self.history)
+
+
+def _state(model):
+    return [*model.variables, *model.optimizer.variables]

@@ -1,0 +1,89 @@
+"""The folder of a run: new, interrupted or finished, and never half of each."""
+
+import json
+import os
+from pathlib import Path
+
+from sskeras.experiments.provenance import provenance
+
+
+def write_text(path, text):
+    """Writes a file that appears whole or not at all."""
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(text, "utf-8")
+    os.replace(partial, path)
+
+
+def write_json(path, content):
+    """Writes JSON that appears whole or not at all."""
+    write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+
+
+class RunFolder:
+    """Settings, checkpoint and results of one run.
+
+    Args:
+        path: The folder. It is made by `start`.
+    """
+
+    def __init__(self, path):
+        self.path = Path(path)
+        self.settings = self.path / "settings.json"
+        self.checkpoint = self.path / "checkpoint.npz"
+        self.model = self.path / "model.keras"
+        self.saved_model = self.path / "saved_model"
+        self.history = self.path / "history.csv"
+        self.metrics = self.path / "metrics.json"
+
+    def start(self, settings):
+        """Makes the folder, or takes up a run with the same settings.
+
+        Args:
+            settings: JSON-serializable dict.
+
+        Raises:
+            FileExistsError: If the folder holds a finished run, a run with other
+                settings, or something else.
+        """
+        if self.metrics.exists():
+            raise FileExistsError(
+                f"'{self.path}' holds a finished run, which is not overwritten. Name "
+                "another folder with --out, or remove this one first."
+            )
+        if self.settings.exists():
+            self._same(json.loads(self.settings.read_text("utf-8")), settings)
+            return
+        if self.path.exists() and any(self.path.iterdir()):
+            raise FileExistsError(
+                f"'{self.path}' is not empty and holds no run. Name a new folder."
+            )
+        self.path.mkdir(parents=True, exist_ok=True)
+        write_json(self.settings, settings)
+
+    def _same(self, found, wanted):
+        keys = sorted({*found, *wanted})
+        different = [key for key in keys if found.get(key) != wanted.get(key)]
+        if different:
+            rows = "\n".join(
+                f"  {key}: {found.get(key)} there, {wanted.get(key)} here"
+                for key in different
+            )
+            raise FileExistsError(
+                f"'{self.path}' holds an interrupted run with other settings:\n{rows}\n"
+                "Repeat its command to take it up again, or name another folder."
+            )
+
+    def read_settings(self):
+        """Settings of a finished run."""
+        if not self.metrics.exists():
+            state = "an interrupted run" if self.settings.exists() else "no run"
+            raise FileNotFoundError(
+                f"'{self.path}' holds {state}, a finished one was expected. "
+                "`sskeras train --out` makes and completes runs."
+            )
+        return json.loads(self.settings.read_text("utf-8"))
+
+    def finish(self, scores):
+        """Writes the scores and where they come from: the run is finished."""
+        write_json(self.metrics, {**scores, "provenance": provenance()})
+        self.checkpoint.unlink(missing_ok=True)

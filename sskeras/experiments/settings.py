@@ -1,0 +1,57 @@
+"""What a run is made of. Standard library only, so that the CLI starts at once."""
+
+import dataclasses
+import hashlib
+import json
+from pathlib import Path
+
+PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """Everything that decides the result of a training run.
+
+    Args:
+        data: Manifest.
+        method: Name of a method, or `"module:Class"`.
+        labeled: Share of the labels of each class that is kept.
+        image_size: Height and width in pixels.
+        channels: 1 for grey, 3 for color.
+        classes: Class names in order; empty stands for `data.class_names`.
+        class_weight: One float per class; empty stands for ones.
+        filters: Filters of the network's two stages.
+        dropout: Rate of the network's dropout.
+        epochs: Passes over the training images.
+        batch_size: Images in a batch.
+        labeled_per_batch: Labeled images in each batch; 0 stands for batches drawn
+            uniformly, as in the paper.
+        learning_rate: Of Adam. The paper's 0.1 is not usable with Adam.
+        ramp_up: Epochs during which λ grows to its full value.
+        precision: Dtype policy of the network.
+        seed: Of the hidden labels, the initial weights, the batches and the dropout.
+        arguments: Further arguments of the method, by name.
+    """
+
+    data: str
+    method: str = "ssresnet"
+    labeled: float = 1.0
+    image_size: int = 64
+    channels: int = 1
+    classes: tuple[str, ...] = ()
+    class_weight: tuple[float, ...] = ()
+    filters: tuple[int, int] = (64, 128)
+    dropout: float = 0.5
+    epochs: int = 15
+    batch_size: int = 256
+    labeled_per_batch: int = 0
+    learning_rate: float = 1e-3
+    ramp_up: float = 15
+    precision: str = "float32"
+    seed: int = 0
+    arguments: dict = dataclasses.field(default_factory=dict)
+
+    def to_json(self):
+        """The settings and the checksum of the manifest, as a dict for JSON."""
+        checksum = hashlib.sha256(Path(self.data).read_bytes()).hexdigest()
+        return {**json.loads(json.dumps(vars(self))), "manifest_sha256": checksum}

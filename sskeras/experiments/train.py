@@ -1,0 +1,170 @@
+"""One run, from a manifest to scores, figures and exported models."""
+
+import contextlib
+import inspect
+import sys
+
+import keras
+import numpy as np
+import pandas as pd
+
+from sskeras import data, export, methods, networks, plots, schedules
+from sskeras.experiments import use
+from sskeras.experiments.checkpoint import Checkpoint
+from sskeras.experiments.folder import RunFolder, write_text
+
+
+def train(settings, out, cache=None):
+    """Trains, evaluates on the test split after the last epoch, and exports.
+
+    An interrupted run is taken up after its last whole epoch.
+
+    Args:
+        settings: A `Settings`.
+        out: Folder for the results.
+        cache: Folder for the decoded pictures; `None` keeps them in memory.
+
+    Returns:
+        The scores of `evaluate.scores`.
+    """
+    rows, test_rows, classes, y = read(settings)
+    folder = RunFolder(out)
+    folder.start(settings.to_json())
+    print(summary(classes, y, settings), flush=True)
+    size = (settings.image_size, settings.image_size)
+    x = data.load_pictures(
+        rows.path, size, settings.channels, cache=cache, rows=rows.row
+    )
+    with precision(settings.precision):
+        model = build(settings, classes, y)
+        fit(model, x, y, settings, folder)
+    scores = evaluate_test(model, test_rows, folder, cache)
+    model.save(folder.model)
+    if not folder.saved_model.exists():
+        print("Exporting, then comparing in a process of its own ...", flush=True)
+        export.saved_model(model, folder.saved_model)
+    folder.finish(scores)
+    return scores
+
+
+def read(settings):
+    """Reads and checks the data; nothing has been written when an error is raised.
+
+    Returns:
+        Training rows, test rows, class names, and the training labels with the
+        hidden ones at -1.
+    """
+    table = data.read_manifest(settings.data)
+    classes = settings.classes or data.class_names(table)
+    rows, test_rows = data.select(table, "train"), data.select(table, "test")
+    truth = data.encode_labels(rows, classes)
+    data.encode_labels(test_rows, classes)  # A wrong label is found before training.
+    y = data.hide_labels(truth, settings.labeled, settings.seed)
+    data.check_labels(y, classes)
+    data.check_pictures(pd.concat([rows, test_rows]))
+    return rows, test_rows, classes, y
+
+
+def summary(classes, y, settings):
+    """What is about to be trained, in a few lines of text."""
+    weights = settings.class_weight or [1.0] * len(classes)
+    counts = [
+        f"{name} {np.sum(y == index)} (weight {weight:g})"
+        for index, (name, weight) in enumerate(zip(classes, weights, strict=False))
+    ]
+    return (
+        f"{settings.method}: {len(y)} training pictures, {np.sum(y >= 0)} labeled: "
+        f"{', '.join(counts)}; {settings.epochs} epochs of "
+        f"{data.steps_per_epoch(y, *_batch(settings))} steps"
+    )
+
+
+def build(settings, classes, y):
+    """Returns the compiled method that the settings describe."""
+    keras.utils.set_random_seed(settings.seed)
+    method = methods.find(settings.method)
+    make = networks.two_path_resnet if method.paths == 2 else networks.resnet
+    network = make(
+        (settings.image_size, settings.image_size, settings.channels),
+        num_classes=len(classes),
+        filters=settings.filters,
+        dropout=settings.dropout,
+    )
+    model = method(
+        network,
+        class_weight=settings.class_weight or None,
+        class_names=classes,
+        **method_arguments(method, settings, y),
+    )
+    adam = keras.optimizers.Adam(settings.learning_rate, epsilon=1e-8)
+    model.compile(adam, metrics=["accuracy"])
+    return model
+
+
+def method_arguments(method, settings, y):
+    """Own arguments of a method; its λ grows over a share of the training."""
+    allowed = inspect.signature(method).parameters
+    unknown = sorted(set(settings.arguments) - set(allowed))
+    if unknown:
+        own = sorted(set(allowed) - {"network", "class_weight", "kwargs"})
+        raise ValueError(
+            f"{method.__name__} has no argument {', '.join(unknown)}. "
+            f"Its own arguments are: {', '.join(own)}"
+        )
+    arguments = dict(settings.arguments)
+    if "unsupervised_weight" in allowed:
+        peak = arguments.get("unsupervised_weight", 1.0)
+        steps = settings.ramp_up * data.steps_per_epoch(y, *_batch(settings))
+        arguments["unsupervised_weight"] = schedules.GaussianRampUp(peak, round(steps))
+    return arguments
+
+
+def fit(model, x, y, settings, folder):
+    """Trains to the last epoch; writes history and learning curves."""
+    history = []
+    checkpoint = Checkpoint(folder.checkpoint, history)
+    done = checkpoint.restore(model)
+    if done:
+        print(f"Taking up the run after epoch {done} of {settings.epochs}.", flush=True)
+    batch_size, labeled_per_batch = _batch(settings)
+    steps = data.steps_per_epoch(y, batch_size, labeled_per_batch)
+    model.fit(
+        data.batches(
+            x, y, batch_size, settings.seed, labeled_per_batch, start=done * steps
+        ),
+        epochs=settings.epochs,
+        initial_epoch=done,
+        steps_per_epoch=steps,
+        callbacks=[checkpoint],
+        verbose=1 if sys.stdout.isatty() else 2,
+        shuffle=False,
+    )
+    write_text(folder.history, pd.DataFrame(history).to_csv(index=False))
+    plots.save(plots.learning_curves(history), folder.path / "learning_curves.png")
+
+
+def evaluate_test(model, rows, folder, cache=None):
+    """Scores on the test rows; writes predictions and confusion matrix."""
+    probabilities = use.probabilities_of(model, rows.path, rows.row, cache)
+    scores = use.score(model, rows, probabilities)
+    predictions = rows[["image", "label", "weight"]].copy()
+    predictions[list(model.class_names)] = probabilities
+    write_text(folder.path / "predictions.csv", predictions.to_csv(index=False))
+    axes = plots.confusion_matrix(scores["confusion_matrix"], model.class_names)
+    plots.save(axes, folder.path / "confusion_matrix.png")
+    return scores
+
+
+@contextlib.contextmanager
+def precision(policy):
+    """Builds networks under a dtype policy, then restores the one before."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def _batch(settings):
+    return settings.batch_size, settings.labeled_per_batch or None

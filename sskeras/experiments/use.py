@@ -1,0 +1,104 @@
+"""What a finished run is good for: scores on other data, predictions."""
+
+from pathlib import Path
+
+import keras
+import pandas as pd
+
+from sskeras import data, evaluate
+from sskeras.experiments.folder import RunFolder
+
+SUFFIXES = (".png", ".jpg", ".jpeg")
+
+
+def load(run):
+    """Returns the trained method of a finished run."""
+    folder = RunFolder(run)
+    folder.read_settings()
+    return keras.models.load_model(folder.model)
+
+
+def probabilities_of(model, paths, rows=None, cache=None):
+    """Class probabilities of picture files.
+
+    Args:
+        model: A trained method.
+        paths: Paths of PNG or JPEG files.
+        rows: Row of each file in its manifest, for error messages.
+        cache: Folder for the decoded pictures; `None` keeps them in memory.
+
+    Returns:
+        Float array of shape `(len(paths), num_classes)`.
+    """
+    *size, channels = model.network.input_shape[1:]
+    x = data.load_pictures(paths, size, channels, cache=cache, rows=rows)
+    return model.predict(x, batch_size=256, verbose=0)
+
+
+def score(model, rows, probabilities):
+    """Scores of manifest rows, with their weights, by patient.
+
+    Args:
+        model: A trained method, which knows the class names.
+        rows: Rows of a manifest.
+        probabilities: What the model predicts for them.
+
+    Returns:
+        Dict, see `evaluate.scores`.
+    """
+    return evaluate.scores(
+        data.encode_labels(rows, model.class_names),
+        probabilities,
+        model.class_names,
+        weight=rows.weight,
+        patient_id=rows.patient_id,
+    )
+
+
+def evaluate_run(run, manifest, split="test"):
+    """Scores of a finished run on a split of a manifest."""
+    model = load(run)
+    rows = data.select(data.read_manifest(manifest), split)
+    data.check_pictures(rows)
+    return score(model, rows, probabilities_of(model, rows.path, rows.row))
+
+
+def predict_files(run, inputs):
+    """Predictions of a finished run for pictures.
+
+    Args:
+        run: Folder of the run.
+        inputs: Picture files, and folders that are searched for them.
+
+    Returns:
+        DataFrame with a row for each picture: `image`, `prediction` and the
+        probability of each class; and the number of other files passed over.
+    """
+    paths, others = find_pictures(inputs)
+    model = load(run)
+    probabilities = probabilities_of(model, paths)
+    table = pd.DataFrame({"image": [str(path) for path in paths]})
+    table["prediction"] = [model.class_names[i] for i in probabilities.argmax(-1)]
+    table[list(model.class_names)] = probabilities
+    return table, others
+
+
+def find_pictures(inputs):
+    """Returns the pictures among files and folders, and how many files are others."""
+    paths, others = [], 0
+    for path in map(Path, inputs):
+        if not path.exists():
+            raise FileNotFoundError(f"'{path}' does not exist.")
+        if path.is_file():
+            paths.append(path)
+            continue
+        files = sorted(file for file in path.rglob("*") if file.is_file())
+        found = [file for file in files if file.suffix.lower() in SUFFIXES]
+        paths += found
+        others += len(files) - len(found)
+    if not paths:
+        raise FileNotFoundError(
+            f"No picture in {', '.join(map(str, inputs))}. Expected files that end in "
+            f"{', '.join(SUFFIXES)}."
+        )
+    return paths, others

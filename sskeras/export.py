@@ -1,0 +1,148 @@
+"""Export to a SavedModel that takes pictures and needs no sskeras."""
+
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from sskeras.data import pictures
+
+
+def saved_model(model, folder):
+    """Writes a SavedModel, reloads it in a process of its own and compares.
+
+    The SavedModel computes in float32 whatever the precision of the training. It has
+    two endpoints, which resize pictures of any height and width as training did:
+
+    - `serve` (also `serving_default`) takes `pictures`, a uint8 tensor of shape
+      `(batch, height, width, channels)` in 0-255.
+    - `serve_bytes` takes `encoded`, a string tensor of shape `(batch,)` with the
+      bytes of PNG or JPEG files.
+
+    Both return a dict with `probabilities` of shape `(batch, num_classes)`,
+    `class_names` of the same shape, and `prediction`, the name of the likeliest class,
+    of shape `(batch,)`.
+
+    Args:
+        model: A `Method`, built, for example by `fit` or `load_model`.
+        folder: Where to write. It must not exist, so that nothing is overwritten; it
+            appears only when the comparison has succeeded.
+
+    Raises:
+        FileExistsError: If the folder exists.
+        RuntimeError: If the reloaded SavedModel does not give the same answers.
+    """
+    folder = Path(folder)
+    if folder.exists():
+        raise FileExistsError(
+            f"'{folder}' exists. Name another folder, or remove it first."
+        )
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    try:
+        twin = float32_twin(model)
+        _write(twin, partial / "model")
+        _compare(twin, partial)
+        os.replace(partial / "model", folder)
+    finally:
+        shutil.rmtree(partial)
+
+
+def float32_twin(model):
+    """A copy of a method that computes in float32, with the same weights."""
+
+    def to_float32(entry):
+        if entry.get("class_name") == "DTypePolicy":
+            entry["config"]["name"] = "float32"
+        return entry
+
+    config = json.loads(json.dumps(model.get_config()), object_hook=to_float32)
+    twin = type(model).from_config(config)
+    twin(keras.Input(model.network.input_shape[1:]))
+    twin.set_weights(model.get_weights())
+    return twin
+
+
+def _write(model, folder):
+    height, width, channels = model.network.input_shape[1:]
+    names = model.class_names or tuple(map(str, range(model.output_shape[-1])))
+
+    def answer(batch):  # (batch, height, width, channels) uint8
+        probabilities = model(batch, training=False)
+        top = tf.argmax(probabilities, axis=-1)
+        return {
+            "probabilities": probabilities,
+            "class_names": tf.broadcast_to(tf.constant(names), tf.shape(probabilities)),
+            "prediction": tf.gather(tf.constant(names), top),
+        }
+
+    def serve(batch):
+        return answer(pictures.resize(batch, (height, width)))
+
+    def decode(data):
+        return pictures.resize(pictures.decode(data, channels), (height, width))
+
+    def serve_bytes(encoded):
+        shape = tf.TensorSpec((height, width, channels), tf.uint8)
+        return answer(tf.map_fn(decode, encoded, fn_output_signature=shape))
+
+    archive = keras.export.ExportArchive()
+    archive.track(model)
+    spec = tf.TensorSpec((None, None, None, channels), tf.uint8, name="pictures")
+    archive.add_endpoint("serve", serve, input_signature=[spec])
+    spec = tf.TensorSpec((None,), tf.string, name="encoded")
+    archive.add_endpoint("serve_bytes", serve_bytes, input_signature=[spec])
+    archive.write_out(str(folder), verbose=False)
+
+
+# Runs where sskeras is not: the SavedModel must stand alone.
+RELOAD = """
+import sys
+import numpy, tensorflow
+folder, pictures, answers = sys.argv[1:]
+model = tensorflow.saved_model.load(folder)
+x = numpy.load(pictures)["x"]
+png = [tensorflow.io.encode_png(picture) for picture in x]
+outputs = {
+    "serve": model.serve(x)["probabilities"],
+    "serve_bytes": model.serve_bytes(tensorflow.stack(png))["probabilities"],
+}
+if "sskeras" in sys.modules:
+    sys.exit("the SavedModel needs sskeras")
+numpy.savez(answers, **outputs)
+"""
+
+
+def _compare(model, folder):
+    """Raises unless the SavedModel answers as the model does, on pictures of noise."""
+    height, width, channels = model.network.input_shape[1:]
+    shape = (8, height + 7, 2 * width, channels)  # not yet the size of the network
+    x = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    np.savez(folder / "pictures.npz", x=x)
+    arguments = [folder / "model", folder / "pictures.npz", folder / "answers.npz"]
+    done = subprocess.run(
+        [sys.executable, "-c", RELOAD, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        cwd=folder,
+    )
+    if done.returncode:
+        raise RuntimeError(f"The SavedModel cannot be loaded:\n{done.stderr}")
+    resized = pictures.resize(x, (height, width))
+    expected = keras.ops.convert_to_numpy(model(resized, training=False))
+    answers = np.load(io.BytesIO((folder / "answers.npz").read_bytes()))
+    for endpoint, probabilities in answers.items():
+        error = np.abs(probabilities - expected).max()
+        if not error < 1e-5:
+            raise RuntimeError(
+                f"Endpoint '{endpoint}' of the SavedModel differs from the model by "
+                f"{error:.1e} in probability."
+            )

@@ -1,0 +1,299 @@
+"""Every method keeps the same promises. A new method only adds a line to `MAKE`."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from sskeras import methods, networks
+
+SHAPE = (16, 16, 1)
+
+
+def resnet():
+    return networks.resnet(SHAPE, 3, filters=(4, 8), dropout=0.2)
+
+
+def two_path():
+    return networks.two_path_resnet(SHAPE, 3, filters=(4, 8), dropout=0.2)
+
+
+MAKE = {
+    "Supervised": lambda **kwargs: methods.Supervised(resnet(), **kwargs),
+    "SSResNet": lambda **kwargs: methods.SSResNet(
+        two_path(), **{"unsupervised_weight": 0.5, **kwargs}
+    ),
+}
+
+
+@pytest.fixture(params=MAKE)
+def make(request):
+    """Makes a compiled method from its own arguments."""
+
+    def compiled(optimizer="adam", jit_compile=False, **kwargs):
+        keras.utils.set_random_seed(0)
+        model = MAKE[request.param](**kwargs)
+        model.compile(optimizer, metrics=["accuracy"], jit_compile=jit_compile)
+        return model
+
+    return compiled
+
+
+def fit(model, x, y, epochs=3, batch_size=8):
+    return model.fit(
+        x, y, epochs=epochs, batch_size=batch_size, shuffle=False, verbose=0
+    ).history
+
+
+def assert_same_weights(one, other, **tolerance):
+    for a, b in zip(one.get_weights(), other.get_weights(), strict=True):
+        np.testing.assert_allclose(a, b, **tolerance)
+
+
+def test_every_method_is_listed_and_found():
+    classes = {n for n, c in vars(methods).items() if isinstance(c, type)}
+    assert classes - {"Method"} == set(MAKE)
+    for name in MAKE:
+        assert methods.find(name.lower()) is getattr(methods, name)
+    assert methods.find("sskeras.methods:SSResNet") is methods.SSResNet
+    with pytest.raises(ValueError, match="Expected one of .*'ssresnet'.*'nothing'"):
+        methods.find("nothing")
+
+
+def test_each_loss_moves_the_network(make, batch):
+    """A loss that is constant is the quietest bug of this field."""
+    model = make()
+    for name in model.loss_names:
+        with tf.GradientTape() as tape:
+            _, losses = model.objective(*batch, training=True)
+        assert set(losses) == set(model.loss_names)
+        gradients = tape.gradient(losses[name], model.trainable_weights)
+        norms = [float(tf.norm(g)) for g in gradients if g is not None]
+        assert max(norms, default=0) > 1e-8, name
+
+
+def test_training_lowers_the_supervised_loss(make, batch):
+    x, y = batch
+    history = fit(make(keras.optimizers.Adam(0.01)), x, y, epochs=30, batch_size=16)
+    assert history["supervised"][-1] < 0.5 * history["supervised"][0]
+
+
+def test_fit_logs_every_loss_and_what_weights_it(make, batch):
+    model = make()
+    history = fit(model, *batch, epochs=1, batch_size=16)
+    assert set(history) == {"loss", "accuracy", *model.loss_names, *model.log_names}
+    total = history["supervised"][0]
+    if "unsupervised" in history:
+        assert history["unsupervised_weight"][0] == 0.5
+        total += 0.5 * history["unsupervised"][0]
+    assert history["loss"][0] == pytest.approx(total, rel=1e-5)
+
+
+def test_labels_of_unlabeled_images_never_matter(make, batch):
+    """Only -1 can stand there; whatever was there before must not be reachable."""
+    x, y = batch
+    expected = make().objective(x, y, training=False)[1]
+    for name, loss in expected.items():
+        changed = np.where(y < 0, -7, y)
+        found = make().objective(x, changed, training=False)[1][name]
+        assert float(found) == float(loss), name
+
+
+def test_permuting_a_batch_does_not_matter(make, batch):
+    x, y = batch
+    order = np.random.default_rng(1).permutation(len(y))
+    model = make()
+    _, losses = model.objective(x, y, training=False)
+    _, permuted = model.objective(x[order], y[order], training=False)
+    for name, loss in losses.items():
+        assert float(permuted[name]) == pytest.approx(float(loss), rel=1e-5), name
+
+
+def test_no_label_in_the_batch_is_no_supervised_loss(make, batch):
+    x, _ = batch
+    nothing = np.full(16, -1)
+    logs = make().evaluate(x, nothing, return_dict=True, verbose=0)
+    assert logs["supervised"] == 0
+    assert np.isfinite(logs["loss"])
+    stream = tf.data.Dataset.from_tensors((x, nothing))
+    history = make().fit(stream, verbose=0).history
+    assert history["supervised"] == [0]
+    assert np.isfinite(history["loss"][0])
+
+
+def test_all_labeled(make, batch):
+    x, _ = batch
+    history = fit(make(), x, np.arange(16) % 3)
+    assert np.all(np.isfinite(history["loss"]))
+
+
+def test_accuracy_sees_labeled_images_only(make, batch):
+    x, y = batch
+    model = make()
+    logs = model.evaluate(x, y, return_dict=True, verbose=0)
+    right = model.predict(x, verbose=0).argmax(-1) == y
+    assert logs["accuracy"] == pytest.approx(right[y >= 0].mean())
+
+
+def test_class_weights_scale_the_loss_of_their_class(make, batch):
+    x, _ = batch
+    only = np.full(16, 2)
+    plain = make().evaluate(x, only, return_dict=True, verbose=0)["supervised"]
+    weighted = make(class_weight=(1, 1, 5))
+    logs = weighted.evaluate(x, only, return_dict=True, verbose=0)
+    assert logs["supervised"] == pytest.approx(5 * plain, rel=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["labeled", "weight"])
+def test_other_divisors(make, batch, kind):
+    x, y = batch
+    w = np.array([1, 1, 5])
+    count = np.sum(y >= 0) if kind == "labeled" else np.sum(w[y[y >= 0]])
+    by_batch = make(class_weight=w).objective(x, y, training=False)[1]
+    model = make(class_weight=w, supervised_divisor=kind)
+    losses = model.objective(x, y, training=False)[1]
+    expected = float(by_batch["supervised"]) * 16 / count
+    assert float(losses["supervised"]) == pytest.approx(expected, rel=1e-5)
+    logs = model.evaluate(x, np.full(16, -1), return_dict=True, verbose=0)
+    assert logs["supervised"] == 0
+
+
+def test_save_load_and_go_on(make, batch, tmp_path):
+    x, y = batch
+    model = make(class_names=("a", "b", "c"), class_weight=(1, 1, 2))
+    fit(model, x, y)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(
+        loaded.predict(x, verbose=0), model.predict(x, verbose=0)
+    )
+    assert loaded.class_names == ("a", "b", "c")
+    assert int(loaded.steps) == int(model.steps) == 6
+    assert loaded.evaluate(x, y, verbose=0) == model.evaluate(x, y, verbose=0)
+    # Dropout draws anew after loading; without it training goes on identically.
+    for trained in (model, loaded):
+        for layer in trained.network.layers:
+            if isinstance(layer, keras.layers.Dropout):
+                layer.rate = 0
+        trained.train_function = None
+        fit(trained, x, y)
+    assert_same_weights(loaded, model, rtol=1e-6, atol=1e-7)
+
+
+def test_call_predict_and_export_agree(make, batch, tmp_path):
+    x, y = batch
+    model = make()
+    fit(model, x, y)
+    probabilities = model.predict(x, verbose=0)
+    assert probabilities.dtype == "float32"
+    np.testing.assert_allclose(probabilities.sum(-1), 1, rtol=1e-5)
+    np.testing.assert_allclose(model(x), probabilities, rtol=1e-5)
+    model.export(tmp_path / "saved", verbose=False)
+    reloaded = tf.saved_model.load(tmp_path / "saved")
+    found = reloaded.serve(tf.cast(x, "float32"))
+    np.testing.assert_allclose(found, probabilities, rtol=1e-5)
+
+
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+def test_mixed_precision(make, batch, policy):
+    x, y = batch
+    exact = make()
+    keras.config.set_dtype_policy(policy)
+    try:
+        model = make()
+    finally:
+        keras.config.set_dtype_policy("float32")
+    model.set_weights(exact.get_weights())
+    assert model.network.get_layer("shared_conv").compute_dtype in policy
+    scaled = isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer)
+    assert scaled == (policy == "mixed_float16")
+    probabilities = model.predict(x, verbose=0)
+    assert probabilities.dtype == "float32"
+    np.testing.assert_allclose(probabilities, exact.predict(x, verbose=0), atol=0.03)
+    before = model.network.get_layer("shared_conv").get_weights()[0]
+    history = fit(model, x, y)
+    assert np.all(np.isfinite(history["loss"]))
+    kernel = model.network.get_layer("shared_conv").kernel
+    assert kernel.dtype == "float32"
+    assert np.abs(kernel - before).max() > 0
+
+
+def test_xla_gives_the_same_losses(make, batch):
+    """Dropout draws differ under XLA, so the comparison is without it."""
+    plain, compiled = make("sgd"), make("sgd", jit_compile=True)
+    for model in (plain, compiled):
+        for layer in model.network.layers:
+            if isinstance(layer, keras.layers.Dropout):
+                layer.rate = 0
+    expected, found = fit(plain, *batch), fit(compiled, *batch)
+    for name, values in expected.items():
+        np.testing.assert_allclose(found[name], values, rtol=1e-3, err_msg=name)
+
+
+def test_arrays_and_datasets_give_the_same_weights(make, batch):
+    x, y = batch
+    arrays, stream = make(), make()
+    fit(arrays, x, y)
+    dataset = tf.data.Dataset.from_tensor_slices((x, y)).batch(8)
+    stream.fit(dataset, epochs=3, verbose=0)
+    assert_same_weights(stream, arrays)
+
+
+def test_same_seed_same_bits(make, batch):
+    one, other = make(), make()
+    fit(one, *batch), fit(other, *batch)
+    assert_same_weights(one, other, rtol=0)
+
+
+REFUSED = {
+    "compile.*without `loss`": lambda model, x, y: model.compile("adam", loss="mse"),
+    r"class_weight=\(1, 1, 2\)": lambda model, x, y: model.fit(
+        x, y, class_weight={0: 1.0}
+    ),
+    "does not take `sample_weight`": lambda model, x, y: model.fit(
+        x, y, sample_weight=np.ones(16)
+    ),
+    "does not take `sample_weight`.": lambda model, x, y: model.evaluate(
+        x, y, sample_weight=np.ones(16), verbose=0
+    ),
+    "does not take `sample_weight`. ": lambda model, x, y: model.fit(
+        tf.data.Dataset.from_tensors((x, y, np.ones(16))), verbose=0
+    ),
+    "no `y`": lambda model, x, y: model.fit(x, verbose=0),
+    "one-hot": lambda model, x, y: model.fit(x, np.eye(3)[y], verbose=0),
+    "one-hot labels": lambda model, x, y: model.fit(
+        tf.data.Dataset.from_tensors((x, np.eye(3)[y])), verbose=0
+    ),
+    "from 0 to 2.*Received: 3 in row 5": lambda model, x, y: model.fit(
+        x, np.where(np.arange(16) == 5, 3, y)
+    ),
+    "No image is labeled": lambda model, x, y: model.fit(x, np.full(16, -1)),
+}
+
+
+@pytest.mark.parametrize("message", REFUSED)
+def test_refused_with_a_repair(make, batch, message):
+    with pytest.raises(ValueError, match=message):
+        REFUSED[message](make(), *batch)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"class_weight": (1, 2)}, "each of the 3 classes"),
+        ({"class_weight": {0: 1}}, "not a dict"),
+        ({"class_weight": (1, 1, -1)}, "not negative"),
+        ({"class_names": ("a", "a", "b")}, "3 different names"),
+        ({"supervised_divisor": "rows"}, "Expected one of .*'batch'"),
+    ],
+)
+def test_wrong_arguments(make, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        make(**arguments)
+
+
+def test_wrong_number_of_paths():
+    with pytest.raises(ValueError, match="two_path_resnet.*'resnet' with 1 output"):
+        methods.SSResNet(resnet())
+    with pytest.raises(ValueError, match="networks.resnet.*with 2 output"):
+        methods.Supervised(two_path())

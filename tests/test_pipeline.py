@@ -1,0 +1,212 @@
+"""The stream of batches: complete, fair, repeatable, resumable."""
+
+import gc
+import itertools
+import weakref
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from sskeras.data import (
+    batches,
+    check_pictures,
+    load_pictures,
+    read_manifest,
+    select,
+    steps_per_epoch,
+)
+
+CXR = Path(__file__).parents[2] / "shared" / "cxr"
+N = 23
+
+
+def numbered(n=N):
+    """Make images that hold their own number."""
+    return np.arange(n, dtype="uint16").reshape(n, 1, 1, 1) * np.ones(
+        (1, 2, 3, 1), "uint16"
+    )
+
+
+def some_labels(n=N):
+    """Label every fifth image with its number."""
+    return np.where(np.arange(n) % 5 == 0, np.arange(n), -1)
+
+
+def drawn(dataset, steps):
+    """Collect image numbers `(steps, batch)` and labels of the first steps."""
+    pairs = list(itertools.islice(dataset.as_numpy_iterator(), steps))
+    numbers = np.stack([x[:, 0, 0, 0] for x, _ in pairs]).astype(int)
+    return numbers, np.stack([y for _, y in pairs])
+
+
+def test_shapes_and_types_are_static():
+    x = np.zeros((N, 4, 5, 3), "uint8")
+    images, labels = batches(x, some_labels(), 6).element_spec
+    assert images == tf.TensorSpec((6, 4, 5, 3), tf.uint8)
+    assert labels == tf.TensorSpec((6,), tf.int32)
+    assert batches(x, some_labels(), 6).cardinality() == tf.data.INFINITE_CARDINALITY
+
+
+@pytest.mark.parametrize("labeled", [None, 2])
+def test_images_keep_their_labels(labeled):
+    stream = batches(numbered(), some_labels(), 6, labeled_per_batch=labeled)
+    numbers, labels = drawn(stream, 30)
+    np.testing.assert_array_equal(labels, some_labels()[numbers])
+
+
+@pytest.mark.parametrize("batch_size", [1, 6, N, 2 * N + 3])
+def test_every_image_once_in_n_positions(batch_size):
+    numbers, _ = drawn(batches(numbered(), some_labels(), batch_size), 5 * N)
+    for epoch in numbers.ravel()[: 5 * N].reshape(5, N):
+        assert sorted(epoch) == list(range(N))
+
+
+def test_epochs_and_seeds_have_orders_of_their_own():
+    orders = [
+        numbers
+        for seed in range(3)
+        for numbers in drawn(batches(numbered(), some_labels(), N, seed), 4)[0].tolist()
+    ]
+    assert len({*map(tuple, [*orders, range(N)])}) == 13
+
+
+@pytest.mark.parametrize("labeled", [None, 2])
+@pytest.mark.parametrize("start", [7, 1000])
+def test_resumed_stream_is_the_rest_of_the_whole(start, labeled):
+    arguments = (numbered(), some_labels(), 6, 5, labeled)
+    whole = batches(*arguments).skip(start)
+    resumed = batches(*arguments, start=start)
+    for expected, received in zip(drawn(whole, 9), drawn(resumed, 9), strict=True):
+        np.testing.assert_array_equal(received, expected)
+
+
+def test_order_does_not_depend_on_labels():
+    first, _ = drawn(batches(numbered(), some_labels(), 6), 20)
+    second, _ = drawn(batches(numbered(), np.zeros(N, int), 6), 20)
+    np.testing.assert_array_equal(first, second)
+
+
+def test_order_does_not_depend_on_the_number_of_threads():
+    orders = []
+    for threads in (1, 16):
+        options = tf.data.Options()
+        options.threading.private_threadpool_size = threads
+        stream = batches(numbered(), some_labels(), 6).with_options(options)
+        orders.append(drawn(stream, 200)[0])
+    np.testing.assert_array_equal(*orders)
+
+
+def test_order_does_not_depend_on_the_global_seed():
+    orders = []
+    for seed in (1, 2):
+        tf.keras.utils.set_random_seed(seed)
+        orders.append(drawn(batches(numbered(), some_labels(), 6), 20)[0])
+    np.testing.assert_array_equal(*orders)
+
+
+@pytest.mark.parametrize("n", [8, 40])
+def test_shuffle_is_fair(n):
+    """Each image stands in each place equally often (χ², 5 standard deviations)."""
+    epochs = 400
+    numbers, _ = drawn(batches(numbered(n), np.zeros(n, int), n * epochs), 1)
+    orders = numbers.reshape(epochs, n)
+    counts = np.stack([np.bincount(place, minlength=n) for place in orders.T])
+    chi2 = ((counts - epochs / n) ** 2 / (epochs / n)).sum() * (n - 1) / n
+    freedom = (n - 1) ** 2
+    assert abs(chi2 - freedom) < 5 * np.sqrt(2 * freedom)
+
+
+def test_labeled_images_spread_as_in_a_fair_shuffle():
+    """Count of labeled images per batch: the variance is the hypergeometric one."""
+    n, labeled, size = 2000, 100, 100
+    y = np.where(np.arange(n) < labeled, 0, -1)  # a manifest is often sorted
+    _, labels = drawn(batches(numbered(n), y, size), 1500)
+    p = labeled / n
+    expected = size * p * (1 - p) * (n - size) / (n - 1)
+    assert (labels >= 0).sum(axis=1).var() == pytest.approx(expected, rel=0.15)
+
+
+def test_labeled_come_first_and_both_kinds_are_complete():
+    y = some_labels()  # 5 labeled, 18 unlabeled
+    numbers, labels = drawn(batches(numbered(), y, 8, labeled_per_batch=2), 45)
+    assert (labels[:, :2] >= 0).all() and (labels[:, 2:] == -1).all()
+    for rows, kind in ((numbers[:, :2], y >= 0), (numbers[:, 2:], y < 0)):
+        expected = np.flatnonzero(kind).tolist()
+        rounds = rows.ravel()[: 15 * len(expected)].reshape(-1, len(expected))
+        assert all(sorted(one) == expected for one in rounds)
+        assert len({*map(tuple, rounds.tolist())}) > 1
+
+
+def test_steps_per_epoch():
+    y = some_labels()
+    assert steps_per_epoch(y, 6) == 4
+    assert steps_per_epoch(y, N) == 1
+    assert steps_per_epoch(y, 100) == 1
+    assert steps_per_epoch(y, 8, labeled_per_batch=2) == 3  # 18 / 6
+    assert steps_per_epoch(y, 9, labeled_per_batch=2) == 3  # 18 / 7
+
+
+@pytest.mark.parametrize(
+    ("y", "arguments", "message"),
+    [
+        (some_labels(), {"batch_size": 0}, "batch_size"),
+        (some_labels(), {"batch_size": 4, "labeled_per_batch": 4}, "below batch_size"),
+        (some_labels(), {"batch_size": 4, "labeled_per_batch": 0}, "at least 1"),
+        (np.zeros(N, int), {"batch_size": 4, "labeled_per_batch": 1}, "Drop"),
+        (np.full(N, -1), {"batch_size": 4, "labeled_per_batch": 1}, "Drop"),
+        (np.zeros(N), {"batch_size": 4}, "integers"),
+    ],
+)
+def test_errors_of_both_functions(y, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        batches(numbered(), y, **arguments)
+    with pytest.raises(ValueError, match=message):
+        steps_per_epoch(y, **arguments)
+
+
+def test_errors_of_batches():
+    with pytest.raises(ValueError, match=r"\(23, 2, 3, 1\), y \(22,\)"):
+        batches(numbered(), some_labels(N - 1), 4)
+    with pytest.raises(ValueError, match=r"\(n, height"):
+        batches(numbered()[..., 0], some_labels(), 4)
+    with pytest.raises(ValueError, match="start"):
+        batches(numbered(), some_labels(), 4, start=-1)
+
+
+def test_memmap_is_read_in_place(tmp_path):
+    file = tmp_path / "x.npy"
+    np.save(file, numbered())
+    x = np.load(file, mmap_mode="r+")
+    stream = batches(x, some_labels(), 6)
+    x[:] += 100  # a copy would not notice
+    numbers, labels = drawn(stream, 20)
+    np.testing.assert_array_equal(labels, some_labels()[numbers - 100])
+
+
+def test_images_are_freed_with_the_stream():
+    class Watched(np.ndarray):
+        pass
+
+    x = numbered().view(Watched)
+    gone = weakref.ref(x)
+    gc.freeze()  # spare the collector what other tests left
+    drawn(batches(x, some_labels(), 6), 2)
+    del x
+    gc.collect()
+    gc.unfreeze()
+    assert gone() is None
+
+
+@pytest.mark.skipif(
+    not CXR.is_dir(), reason="the real X-rays (shared/cxr) are not on this machine"
+)
+def test_real_films_from_manifest_to_batch():
+    table = read_manifest(CXR)
+    check_pictures(table)
+    few = select(table, "train").groupby("label").head(4)
+    x = load_pictures(few["path"], 64, rows=few["row"])
+    assert x.shape == (12, 64, 64, 1) and x.std() > 20
+    images, _ = next(iter(batches(x, np.zeros(12, int), 12)))
+    np.testing.assert_array_equal(np.sort(images, axis=0), np.sort(x, axis=0))
