@@ -78,7 +78,9 @@ def _train_options(option):
         option(flag, default=default[name], help=f"{help} (%(default)s)", **kwargs)
 
     option("--data", required=True, help="manifest.csv, or its folder")
-    option("--out", required=True, help="folder for the run; an interrupted one goes on")
+    option(
+        "--out", required=True, help="folder for the run; an interrupted one goes on"
+    )
     setting("method", "name of a method, or module:Class for your own")
     setting("labeled", "share of the labels of each class that is kept", type=float)
     setting("image_size", "height and width in pixels", type=int)
@@ -99,7 +101,9 @@ def _train_options(option):
     setting("seed", "of hidden labels, initial weights, batches, dropout", type=int)
     option("--set", nargs="+", default=[], metavar="NAME=VALUE", type=_named,
            help="further arguments of the method")  # fmt: skip
-    option("--cache", help="folder for decoded pictures; without it they stay in memory")
+    option(
+        "--cache", help="folder for decoded pictures; without it they stay in memory"
+    )
 
 
 def _named(text):

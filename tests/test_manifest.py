@@ -119,6 +119,12 @@ def test_many_bad_rows_are_counted_and_five_shown(tmp_path):
     assert str(caught.value).count("'dev'") == 5
 
 
+def test_absolute_path_even_inside_the_folder(tmp_path):
+    write(tmp_path, f"image,label\n{tmp_path}/a.png,x\n")
+    with pytest.raises(ValueError, match="row 2"):
+        read_manifest(tmp_path)
+
+
 def test_link_that_leaves_the_folder(tmp_path):
     inside = tmp_path / "set"
     inside.mkdir()

@@ -81,7 +81,11 @@ def test_lambda_follows_its_schedule_and_is_saved_with_its_step(batch, tmp_path)
 
 @pytest.mark.parametrize(
     ("stop", "moved"),
-    [("none", (True, True)), ("supervised", (False, True)), ("unsupervised", (True, False))],  # noqa: E501
+    [
+        ("none", (True, True)),
+        ("supervised", (False, True)),
+        ("unsupervised", (True, False)),
+    ],  # noqa: E501
 )
 @pytest.mark.parametrize("space", ["logits", "probabilities"])
 def test_the_consistency_loss_moves_the_paths_it_should(batch, stop, moved, space):

@@ -119,10 +119,10 @@ def load(paths, image_size, channels=1, cache=None, rows=None, progress=True):
         return x
     key = json.dumps([CACHE_VERSION, shape, paths, stats]).encode()
     file = Path(cache) / f"pictures-{hashlib.sha256(key).hexdigest()[:24]}.npy"
-    x = _open_cache(file, shape)
+    x = _open_cache(file)
     if x is None:
         _write_cache(file, shape, chunks)
-        x = _open_cache(file, shape)
+        x = _open_cache(file)
     return x
 
 
@@ -213,13 +213,12 @@ def _reason(error):
     return re.sub(noise, "", error.message, flags=re.DOTALL).strip(" .'\n")
 
 
-def _open_cache(file, shape):
+def _open_cache(file):
     """Map a cache file into memory; None if it is absent or not whole."""
     try:
-        x = np.load(file, mmap_mode="r")
+        return np.load(file, mmap_mode="r")
     except (FileNotFoundError, ValueError, EOFError):
         return None
-    return x if x.shape == shape and x.dtype == np.uint8 else None
 
 
 def _write_cache(file, shape, chunks):

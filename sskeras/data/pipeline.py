@@ -5,6 +5,7 @@ A training that was interrupted goes on with the very same batches by
 `batches(..., start=steps_done)`.
 """
 
+import functools
 import math
 
 import numpy as np
@@ -55,14 +56,12 @@ def batches(x, y, batch_size, seed=0, labeled_per_batch=None, start=0):
         raise ValueError(f"start is the first step, 0 or more. Received: {start}")
     x = np.asarray(x)  # of a memmap this is a view, not a copy
 
+    def draw(step):
+        rows = np.concatenate([_draw(step, *part, seed) for part in parts])
+        return x[rows], y[rows]
+
     def batch(step):
-        drawn = [_draw(step, *part, seed) for part in parts]
-        images, labels = tf.numpy_function(
-            lambda rows: (x[rows], y[rows]),
-            [tf.concat(drawn, axis=0)],
-            (x.dtype, tf.int32),
-            stateful=False,
-        )
+        images, labels = tf.numpy_function(draw, [step], (x.dtype, tf.int32))
         images.set_shape((batch_size, *x.shape[1:]))
         labels.set_shape((batch_size,))
         return images, labels
@@ -118,14 +117,18 @@ def _parts(y, batch_size, labeled_per_batch):
 
 def _draw(step, name, rows, size, seed):
     """Draw the rows at positions step · size … of one endless shuffled sequence."""
-    position = step * size + tf.range(size, dtype=tf.int64)
-    epoch, index = position // len(rows), position % len(rows)
-    # The op wants seeds without pattern and more than its 4 default rounds: with
-    # (seed, epoch, 0) it leaves short sequences nearly in order, and the number of
-    # labeled images per batch varies 1.6 times as much as in a fair shuffle.
-    key = tf.strings.join([f"{seed} {name} ", tf.strings.as_string(epoch)])
-    seeds = [tf.strings.to_hash_bucket_fast(key + c, 2**62) for c in "abc"]
-    shuffled = tf.raw_ops.RandomIndexShuffle(
-        index=index, seed=tf.stack(seeds, 1), max_index=len(rows) - 1, rounds=8
-    )
-    return tf.gather(rows, shuffled)  # int64 (size,)
+    position = np.arange(step * size, (step + 1) * size)
+    rounds = position // len(rows)
+    drawn = np.empty(size, np.int64)
+    for number in np.unique(rounds):
+        here = rounds == number
+        order = _order(len(rows), name, seed, int(number))
+        drawn[here] = rows[order[position[here] % len(rows)]]
+    return drawn
+
+
+@functools.lru_cache(maxsize=8)  # The rounds that batches in preparation touch.
+def _order(n, name, seed, number):
+    """Shuffle n rows for one round; RandomState's stream is the same for ever."""
+    key = np.frombuffer(f"{seed} {name} {number}".encode(), np.uint8)
+    return np.random.RandomState(key).permutation(n)
