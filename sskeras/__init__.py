@@ -12,6 +12,7 @@ Table of contents, loaded when first used, so that `import sskeras` is quick:
 - `evaluate`   scores with 95 % intervals
 - `plots`      figures that return their Axes
 - `export`     SavedModel with the preprocessing inside
+- `load_model` a saved method, ready to predict or to train on
 """
 
 import importlib
@@ -30,6 +31,18 @@ __all__ = [
     "plots",
     "schedules",
 ]
+
+
+def load_model(path):
+    """Loads a method from a `.keras` file.
+
+    The same as `keras.models.load_model`, but knows the classes of this package even
+    when nothing of it has been used yet.
+    """
+    import keras
+
+    importlib.import_module("sskeras.methods")
+    return keras.models.load_model(path)
 
 
 def __getattr__(name):

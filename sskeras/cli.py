@@ -15,7 +15,7 @@ import tempfile
 import warnings
 from pathlib import Path
 
-from sskeras.experiments.folder import RunFolder, write_text
+from sskeras.experiments.folder import RunFolder, write_json, write_text
 from sskeras.experiments.settings import PRECISIONS, Settings
 
 NOTE = "For research and teaching: not a medical device, not for clinical use."
@@ -85,22 +85,26 @@ def _train_options(option):
     setting("labeled", "share of the labels of each class that is kept", type=float)
     setting("image_size", "height and width in pixels", type=int)
     setting("channels", "1 for grey, 3 for color", type=int, choices=(1, 3))
-    option("--classes", nargs="+", default=(), help="class names in order (those of the "
-           "manifest: normal, pneumonia, covid-19 first, others by name)")  # fmt: skip
-    option("--class-weight", nargs="+", type=float, default=(), metavar="W",
-           help="one weight per class, in the order of the classes (all 1)")  # fmt: skip
+    order = "class names in order (normal, pneumonia, covid-19, then others by name)"
+    option("--classes", nargs="+", default=(), metavar="NAME", help=order)
+    weight = "one weight per class, in the order of the classes (all 1)"
+    option(
+        "--class-weight", nargs="+", default=(), metavar="W", type=float, help=weight
+    )
     setting("filters", "filters of the two stages", type=int, nargs=2)
     setting("dropout", "rate before the last layer", type=float)
     setting("epochs", "passes over the training pictures", type=int)
     setting("batch_size", "pictures in a batch", type=int)
-    setting("labeled_per_batch", "labeled pictures in each batch; 0 draws all pictures "
-            "uniformly, as the paper does", type=int)  # fmt: skip
+    labeled = "labeled pictures in each batch; 0 draws uniformly, as in the paper"
+    setting("labeled_per_batch", labeled, type=int)
     setting("learning_rate", "of Adam", type=float)
     setting("ramp_up", "epochs during which λ grows", type=float)
     setting("precision", "dtype policy", choices=PRECISIONS)
     setting("seed", "of hidden labels, initial weights, batches, dropout", type=int)
-    option("--set", nargs="+", default=[], metavar="NAME=VALUE", type=_named,
-           help="further arguments of the method")  # fmt: skip
+    further = "further arguments of the method"
+    option(
+        "--set", nargs="+", default=[], metavar="NAME=VALUE", type=_named, help=further
+    )
     option(
         "--cache", help="folder for decoded pictures; without it they stay in memory"
     )
@@ -122,6 +126,7 @@ def train(arguments):
     names = [field.name for field in dataclasses.fields(Settings)]
     settings = Settings(**{name: given[name] for name in names})
     _load_tensorflow()
+    sys.path.append(os.getcwd())  # where a method of one's own may lie
     from sskeras.experiments.train import train
 
     show({arguments.out: train(settings, arguments.out, arguments.cache)})
@@ -142,7 +147,6 @@ def evaluate(arguments):
     """`sskeras evaluate`."""
     _load_tensorflow()
     from sskeras.experiments import use
-    from sskeras.experiments.folder import write_json
 
     scores = use.evaluate_run(arguments.run_folder, arguments.data, arguments.split)
     show({arguments.run_folder: scores})
@@ -185,7 +189,9 @@ def _load_tensorflow():
     with tempfile.TemporaryFile() as chatter:
         os.dup2(chatter.fileno(), 2)
         try:
-            import tensorflow  # noqa: F401
+            import tensorflow
+
+            tensorflow.config.list_physical_devices()
         except BaseException:
             chatter.seek(0)
             os.write(before, chatter.read())

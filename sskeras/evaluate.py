@@ -1,9 +1,10 @@
 """Scores with intervals, from labels and class probabilities."""
 
 import numpy as np
-import pandas as pd
 
-AT_ONCE = 2**22  # numbers drawn at a time: 32 MiB
+from sskeras import bootstrap
+from sskeras import evaluate_checks as checks
+
 SCORES = {
     "accuracy": "Accuracy",
     "macro_precision": "MacroP",
@@ -67,17 +68,17 @@ def scores(
         >>> result["recall"]["yes"]["value"]
         0.5
     """
-    _check_options(class_names, level, draws)
-    y, predicted, weight = _check_rows(y_true, probabilities, class_names, weight)
+    checks.check_options(class_names, level, draws)
+    y, predicted, weight = checks.check_rows(y_true, probabilities, class_names, weight)
     labeled = y >= 0
-    units, patients = _units(patient_id, labeled)
+    units, patients = bootstrap.drawn_units(patient_id, labeled)
     y, predicted, weight = y[labeled], predicted[labeled], weight[labeled]
     size = len(class_names)
     counts = _counts_per_unit(y, predicted, weight, units, size)
     total = counts.sum(axis=0)
-    resampled = _rates(_bootstrap(counts, draws, seed), total)
+    resampled = _rates(bootstrap.resample(counts, draws, seed), total)
     found = {
-        name: _with_interval(value, resampled[name], level)
+        name: bootstrap.with_interval(value, resampled[name], level)
         for name, value in _rates(total, total).items()
     }
     matrix = np.bincount(y * size + predicted, weight, size * size)
@@ -132,86 +133,6 @@ def table(results):
     return "\n\n".join([caption, _pipe_table(overall), _pipe_table(recall)])
 
 
-def _check_options(class_names, level, draws):
-    if len(set(class_names)) < max(2, len(class_names)):
-        raise ValueError(
-            "`class_names` must be at least two names, all different. "
-            f"Received: {list(class_names)}"
-        )
-    if not 0 < level < 1:
-        raise ValueError(
-            f"`level` is a share between 0 and 1, such as 0.95. Received: level={level}"
-        )
-    if draws < 1:
-        raise ValueError(f"`draws` must be at least 1. Received: draws={draws}")
-
-
-def _check_rows(y_true, probabilities, class_names, weight):
-    """Returns labels, predictions and weights as arrays of one length."""
-    y, probabilities = np.asarray(y_true), np.asarray(probabilities, "float64")
-    weight = np.ones(len(y)) if weight is None else np.asarray(weight, "float64")
-    expected = (len(y), len(class_names))
-    if y.ndim != 1 or probabilities.shape != expected or weight.shape != y.shape:
-        raise ValueError(
-            "Expected labels of shape (rows,), probabilities of shape (rows, "
-            f"{len(class_names)}) and weights of shape (rows,). Received: "
-            f"{y.shape}, {probabilities.shape} and {weight.shape}"
-        )
-    _refuse(
-        "a label that is none of the classes",
-        f"-1 (unlabeled) or a class number below {len(class_names)}",
-        ~np.isin(y, range(-1, len(class_names))),
-        y,
-    )
-    _refuse(
-        "a probability that is not finite",
-        "finite numbers; did the training diverge?",
-        ~np.isfinite(probabilities).all(axis=1),
-        probabilities,
-    )
-    _refuse(
-        "a weight that is negative or not finite",
-        "0 or more",
-        ~(np.isfinite(weight) & (weight >= 0)),
-        weight,
-    )
-    if not weight[y >= 0].sum() > 0:
-        raise ValueError(
-            f"Nothing to evaluate: none of the {len(y)} rows has both a label (-1 "
-            "stands for unknown) and a weight above 0. Evaluate on labeled rows, such "
-            "as the `test` split of a manifest."
-        )
-    return y.astype("int64"), probabilities.argmax(axis=1), weight
-
-
-def _refuse(what, expected, wrong, values):
-    if wrong.any():
-        row = int(wrong.argmax())
-        raise ValueError(
-            f"{int(wrong.sum())} of {len(wrong)} rows have {what}. Expected: "
-            f"{expected}. Received in row {row} (counted from 0): {values[row]}"
-        )
-
-
-def _units(patient_id, labeled):
-    """Returns what is drawn (a number per labeled row) and how many patients."""
-    rows = np.arange(np.sum(labeled))
-    if patient_id is None:
-        return rows, None
-    ids = pd.Series(np.asarray(patient_id, dtype="object"))
-    if len(ids) != len(labeled):
-        raise ValueError(
-            "`patient_id` needs one entry per row. "
-            f"Received: {len(ids)} entries for {len(labeled)} rows"
-        )
-    codes, known = pd.factorize(ids.where(ids != "")[labeled])
-    if len(known) == 0:
-        return rows, None
-    units = np.where(codes < 0, len(known) + rows, codes)
-    distinct, units = np.unique(units, return_inverse=True)
-    return (units, len(distinct)) if len(distinct) > 1 else (rows, None)
-
-
 def _counts_per_unit(y, predicted, weight, units, size):
     """Weighted hits, images and predictions per class: `(units, 3, size)`.
 
@@ -225,22 +146,6 @@ def _counts_per_unit(y, predicted, weight, units, size):
 
     hits = count(y, weight * (y == predicted))
     return np.stack([hits, count(y, weight), count(predicted, weight)], axis=1)
-
-
-def _bootstrap(counts, draws, seed):
-    """Sums of `counts` over as many units drawn with replacement: `(draws, 3, C)`."""
-    number = len(counts)
-    if number < 2:
-        return np.empty((0, *counts.shape[1:]))
-    # Units with equal counts are interchangeable: draw how often each kind occurs.
-    kinds, frequency = np.unique(counts, axis=0, return_counts=True)
-    rng = np.random.default_rng(seed)
-    sums = []
-    for start in range(0, draws, step := max(1, AT_ONCE // len(kinds))):
-        chunk = min(step, draws - start)
-        times = rng.multinomial(number, frequency / number, size=chunk)
-        sums.append(times.astype("float64") @ kinds.reshape(len(kinds), -1))
-    return np.concatenate(sums).reshape(draws, *counts.shape[1:])
 
 
 def _rates(counts, total):
@@ -264,17 +169,6 @@ def _divide(numerator, denominator):
     """Zero where the denominator is."""
     out = np.zeros(np.shape(numerator))
     return np.divide(numerator, denominator, out=out, where=denominator > 0)
-
-
-def _with_interval(value, draws, level):
-    if np.ndim(value):
-        pairs = zip(value, draws.T, strict=True)
-        return [_with_interval(one, of_class, level) for one, of_class in pairs]
-    draws = draws[~np.isnan(draws)]
-    tail = (1 - level) / 2
-    bounds = np.quantile(draws, (tail, 1 - tail)) if len(draws) else (None, None)
-    triple = zip(("value", "low", "high"), (value, *bounds), strict=True)
-    return {k: None if v is None or np.isnan(v) else float(v) for k, v in triple}
 
 
 def _cell(score):

@@ -9,7 +9,8 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 ORDER = [
-    {"losses", "schedules", "metrics", "augment", "layers"},
+    {"losses", "schedules", "metrics", "augment", "layers"}
+    | {"bootstrap", "evaluate_checks"},
     {"networks", "data"},
     {"methods"},
     {"export", "explain", "plots", "evaluate"},

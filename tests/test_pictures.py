@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from sskeras.data import load_pictures, pictures
+from sskeras.data import load_pictures, loading, pictures
 
 RNG = np.random.default_rng(0)
 NOISE = RNG.integers(0, 256, (20, 30, 4), dtype="uint8")
@@ -180,7 +180,7 @@ def films(tmp_path):
 
 
 def test_load_keeps_the_order_and_sees_what_the_model_sees(films, monkeypatch):
-    monkeypatch.setattr(pictures, "CHUNK", 2)
+    monkeypatch.setattr(loading, "CHUNK", 2)
     slow = RNG.integers(0, 256, (2000, 2000), dtype="uint8")  # others overtake it
     films[0].write_bytes(encode(Image.fromarray(slow)))
     x = load_pictures(films, (16, 24))
@@ -200,7 +200,7 @@ def test_load_accepts_one_number_and_three_channels(films):
 def test_load_names_the_bad_file_and_its_row(
     films, kind, cached, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(pictures, "CHUNK", 2)
+    monkeypatch.setattr(loading, "CHUNK", 2)
     content, reason = BAD.get(kind, (None, "No such file"))
     if content is None:
         films[3].unlink()
@@ -234,7 +234,7 @@ def test_cache_is_equal_read_only_and_reused(films, tmp_path, monkeypatch):
     assert isinstance(x, np.memmap) and not x.flags.writeable
     np.testing.assert_array_equal(x, load_pictures(films, 16))
     (file,) = cache.iterdir()
-    monkeypatch.setattr(pictures, "_write_cache", None)  # must not be called
+    monkeypatch.setattr(loading, "_write_cache", None)  # must not be called
     np.testing.assert_array_equal(load_pictures(films, 16, cache=cache), x)
     assert [*cache.iterdir()] == [file]
 
@@ -263,14 +263,14 @@ def test_truncated_cache_is_built_anew(films, tmp_path, length):
 
 
 def test_interrupted_writing_leaves_nothing(films, tmp_path, monkeypatch):
-    monkeypatch.setattr(pictures, "CHUNK", 2)
+    monkeypatch.setattr(loading, "CHUNK", 2)
 
     def interrupted(*arguments):
         yield next(whole(*arguments))
         raise KeyboardInterrupt
 
-    whole = pictures._chunks
-    monkeypatch.setattr(pictures, "_chunks", interrupted)
+    whole = loading._chunks
+    monkeypatch.setattr(loading, "_chunks", interrupted)
     with pytest.raises(KeyboardInterrupt):
         load_pictures(films, 16, cache=tmp_path / "cache")
     assert not os.listdir(tmp_path / "cache")

@@ -11,37 +11,38 @@
 - `batches`         endless, shuffled, resumable stream of `(x, y)`
 - `steps_per_epoch` how many of these batches see every image once
 
-The modules are `manifest`, `labels`, `pictures` (with `decode` and `resize`, which
-the exported model uses too) and `pipeline`. The first two work without TensorFlow.
+The modules are `manifest`, `labels`, `pictures` (`decode` and `resize`, which the
+exported model uses too), `loading` and `pipeline`. The first two work without
+TensorFlow.
 """
 
 import importlib
 
-_NAMES = {
-    "read_manifest": ("manifest", "read_manifest"),
-    "check_pictures": ("manifest", "check_pictures"),
-    "class_names": ("manifest", "class_names"),
-    "select": ("manifest", "select"),
-    "encode_labels": ("manifest", "encode_labels"),
-    "hide_labels": ("labels", "hide_labels"),
-    "check_labels": ("labels", "check_labels"),
-    "load_pictures": ("pictures", "load"),
-    "batches": ("pipeline", "batches"),
-    "steps_per_epoch": ("pipeline", "steps_per_epoch"),
+_MODULE_OF = {
+    "read_manifest": "manifest",
+    "check_pictures": "manifest",
+    "class_names": "manifest",
+    "select": "manifest",
+    "encode_labels": "manifest",
+    "hide_labels": "labels",
+    "check_labels": "labels",
+    "load_pictures": "loading",
+    "batches": "pipeline",
+    "steps_per_epoch": "pipeline",
 }
-_MODULES = ("labels", "manifest", "pictures", "pipeline")
+_MODULES = ("labels", "loading", "manifest", "pictures", "pipeline")
 
-__all__ = [*_NAMES]
+__all__ = [*_MODULE_OF]
 
 
 def __getattr__(name):
     if name in _MODULES:
         return importlib.import_module(f"sskeras.data.{name}")
-    if name in _NAMES:
-        module, function = _NAMES[name]
-        return getattr(importlib.import_module(f"sskeras.data.{module}"), function)
+    if name in _MODULE_OF:
+        module = importlib.import_module(f"sskeras.data.{_MODULE_OF[name]}")
+        return getattr(module, name)
     raise AttributeError(f"module 'sskeras.data' has no attribute {name!r}")
 
 
 def __dir__():
-    return sorted([*globals(), *_NAMES, *_MODULES])
+    return sorted([*globals(), *_MODULE_OF, *_MODULES])

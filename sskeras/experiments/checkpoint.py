@@ -5,7 +5,6 @@ import os
 
 import keras
 import numpy as np
-import pandas as pd
 
 
 class Checkpoint(keras.callbacks.Callback):
@@ -51,14 +50,11 @@ class Checkpoint(keras.callbacks.Callback):
         logs = {name: float(value) for name, value in logs.items()}
         self.history.append({"epoch": epoch + 1, **logs})
         partial = self.path.with_name(f".{self.path.name}.partial")
-        values = {str(i): np.array(v) for i, v in enumerate(_state(self.model))}
+        arrays = map(keras.ops.convert_to_numpy, _state(self.model))
+        values = {str(i): array for i, array in enumerate(arrays)}
         with open(partial, "wb") as file:
             np.savez(file, history=json.dumps(self.history), **values)
         os.replace(partial, self.path)
-
-    def table(self):
-        """The history as a DataFrame, one row for each epoch."""
-        return pd.DataFrame(self.history)
 
 
 def _state(model):

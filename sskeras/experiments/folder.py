@@ -85,5 +85,7 @@ class RunFolder:
 
     def finish(self, scores):
         """Writes the scores and where they come from: the run is finished."""
-        write_json(self.metrics, {**scores, "provenance": provenance()})
+        settings = json.loads(self.settings.read_text("utf-8"))
+        origin = {"settings": settings, "provenance": provenance()}
+        write_json(self.metrics, {**scores, **origin})
         self.checkpoint.unlink(missing_ok=True)

@@ -51,6 +51,20 @@ class Settings:
     seed: int = 0
     arguments: dict = dataclasses.field(default_factory=dict)
 
+    def __post_init__(self):
+        least = {"image_size": 1, "epochs": 1, "batch_size": 1, "ramp_up": 0}
+        for name, minimum in least.items():
+            if getattr(self, name) < minimum:
+                raise ValueError(
+                    f"`{name}` must be at least {minimum}. "
+                    f"Received: {name}={getattr(self, name)}"
+                )
+        if not self.learning_rate > 0:
+            raise ValueError(
+                "`learning_rate` must be greater than 0. "
+                f"Received: learning_rate={self.learning_rate}"
+            )
+
     def to_json(self):
         """The settings and the checksum of the manifest, as a dict for JSON."""
         checksum = hashlib.sha256(Path(self.data).read_bytes()).hexdigest()

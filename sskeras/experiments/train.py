@@ -28,16 +28,15 @@ def train(settings, out, cache=None):
         The scores of `evaluate.scores`.
     """
     rows, test_rows, classes, y = read(settings)
-    folder = RunFolder(out)
-    folder.start(settings.to_json())
-    print(summary(classes, y, settings), flush=True)
-    size = (settings.image_size, settings.image_size)
-    x = data.load_pictures(
-        rows.path, size, settings.channels, cache=cache, rows=rows.row
-    )
     with precision(settings.precision):
         model = build(settings, classes, y)
-        fit(model, x, y, settings, folder)
+    folder = RunFolder(out)
+    folder.start(settings.to_json())  # Whatever was wrong has been said by now.
+    print(summary(classes, y, settings), flush=True)
+    x = data.load_pictures(
+        rows.path, settings.image_size, settings.channels, cache=cache, rows=rows.row
+    )
+    fit(model, x, y, settings, folder)
     scores = evaluate_test(model, test_rows, folder, cache)
     model.save(folder.model)
     if not folder.saved_model.exists():
@@ -70,7 +69,7 @@ def summary(classes, y, settings):
     weights = settings.class_weight or [1.0] * len(classes)
     counts = [
         f"{name} {np.sum(y == index)} (weight {weight:g})"
-        for index, (name, weight) in enumerate(zip(classes, weights, strict=False))
+        for index, (name, weight) in enumerate(zip(classes, weights, strict=True))
     ]
     return (
         f"{settings.method}: {len(y)} training pictures, {np.sum(y >= 0)} labeled: "

@@ -5,7 +5,7 @@ from pathlib import Path
 import keras
 import pandas as pd
 
-from sskeras import data, evaluate
+from sskeras import data, evaluate, methods
 from sskeras.experiments.folder import RunFolder
 
 SUFFIXES = (".png", ".jpg", ".jpeg")
@@ -14,7 +14,7 @@ SUFFIXES = (".png", ".jpg", ".jpeg")
 def load(run):
     """Returns the trained method of a finished run."""
     folder = RunFolder(run)
-    folder.read_settings()
+    methods.find(folder.read_settings()["method"])  # Registers one from elsewhere.
     return keras.models.load_model(folder.model)
 
 

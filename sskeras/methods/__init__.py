@@ -5,6 +5,9 @@ This list is the registry: `sskeras train --method NAME` finds what stands here.
 
 import importlib
 
+# A saved method needs the layers and metrics that its network and `compile` use.
+from sskeras import layers as layers
+from sskeras import metrics as metrics
 from sskeras.methods.base import Method as Method
 from sskeras.methods.ssresnet import SSResNet as SSResNet
 from sskeras.methods.supervised import Supervised as Supervised
@@ -19,7 +22,10 @@ def find(name):
     """
     if ":" in name:
         module, _, attribute = name.partition(":")
-        return getattr(importlib.import_module(module), attribute)
+        try:
+            return getattr(importlib.import_module(module), attribute)
+        except (ImportError, AttributeError) as error:
+            raise ValueError(f"Cannot load the method {name!r}: {error}") from error
     listed = {key.lower(): value for key, value in globals().items() if _is_one(value)}
     if name.lower() not in listed:
         raise ValueError(

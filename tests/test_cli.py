@@ -1,0 +1,185 @@
+"""The commands as a user types them, in processes of their own."""
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from data_tools import phantom
+
+ROOT = Path(__file__).parents[1]
+TRAIN = "--image-size 32 --filters 4 8 --epochs 2 --batch-size 64 --labeled 0.5".split()
+
+
+def sskeras(*arguments, cwd=ROOT):
+    """Runs one command and returns the finished process."""
+    command = [sys.executable, "-m", "sskeras.cli", *map(str, arguments)]
+    environment = {"PYTHONPATH": str(ROOT), "PATH": ""}
+    return subprocess.run(
+        command, cwd=cwd, capture_output=True, text=True, env=environment
+    )
+
+
+@pytest.fixture(scope="module")
+def films(tmp_path_factory):
+    return phantom.write(tmp_path_factory.mktemp("films"), count=240, seed=1, size=32)
+
+
+@pytest.fixture(scope="module")
+def trained(films, tmp_path_factory):
+    """A finished run and what its command printed."""
+    out = tmp_path_factory.mktemp("runs") / "x"
+    arguments = ["--class-weight", "1", "1", "2", "--set", "stop_gradient=supervised"]
+    done = sskeras("train", "--data", films, "--out", out, *TRAIN, *arguments)
+    assert not done.returncode, done.stderr
+    return out, done
+
+
+def test_help_is_quick():
+    start = time.monotonic()
+    done = sskeras("--help")
+    assert time.monotonic() - start < 3  # 0.1 s alone; a loaded machine takes longer
+    assert "not a medical device" in done.stdout
+    for command in ("train", "compare", "evaluate", "predict", "export"):
+        assert command in done.stdout
+        assert sskeras(command, "--help").returncode == 0
+
+
+def test_train_tells_what_it_does_and_ends_with_a_table(trained):
+    out, done = trained
+    assert "covid-19 1 (weight 2)" in done.stdout
+    assert "Epoch 2/2" in done.stdout
+    for column in ("Accuracy", "MacroP", "MacroR", "MacroF", "Recall", "pneumonia"):
+        assert column in done.stdout
+    assert f"Results are in '{out}'" in done.stdout
+    assert "Traceback" not in done.stderr and "Warning" not in done.stderr
+    settings = json.loads((out / "settings.json").read_text())
+    assert settings["arguments"] == {"stop_gradient": "supervised"}
+    assert settings["class_weight"] == [1, 1, 2]
+
+
+def test_the_same_command_again_is_refused(trained, films):
+    out, _ = trained
+    done = sskeras("train", "--data", films, "--out", out, *TRAIN)
+    assert done.returncode == 1
+    assert "holds a finished run" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_evaluate_repeats_the_scores(trained, films, tmp_path):
+    out, _ = trained
+    done = sskeras("evaluate", out, "--data", films, "--out", tmp_path / "scores.json")
+    assert not done.returncode, done.stderr
+    scores = json.loads((tmp_path / "scores.json").read_text())
+    metrics = json.loads((out / "metrics.json").read_text())
+    assert scores == {key: metrics[key] for key in scores}
+    done = sskeras("evaluate", out, "--data", films, "--split", "val")
+    assert done.returncode == 1 and "val" in done.stderr
+
+
+def test_a_model_loads_in_a_fresh_process(trained):
+    out, _ = trained
+    code = "import sys, sskeras; print(sskeras.load_model(sys.argv[1]).class_names)"
+    command = [sys.executable, "-c", code, str(out / "model.keras")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert "('normal', 'pneumonia', 'covid-19')" in done.stdout, done.stderr
+
+
+def test_compare_shows_runs_side_by_side(trained):
+    out, _ = trained
+    done = sskeras("compare", out, out)
+    assert not done.returncode, done.stderr
+    assert str(out) in done.stdout
+
+
+def test_predict_files_and_folders(trained, films, tmp_path):
+    out, _ = trained
+    rows = pd.read_csv(out / "predictions.csv")
+    (tmp_path / "folder").mkdir()
+    for name in rows.image[:5]:
+        target = tmp_path / "folder" / Path(name).name
+        target.write_bytes((films.parent / name).read_bytes())
+    (tmp_path / "folder" / "notes.txt").write_text("not a film")
+    single = films.parent / rows.image[7]
+    csv = tmp_path / "predictions.csv"
+    done = sskeras("predict", out, single, tmp_path / "folder", "--out", csv)
+    assert not done.returncode, done.stderr
+    assert "6 predictions" in done.stdout and "passed over 1 other" in done.stdout
+    found = pd.read_csv(csv)
+    assert [*found.columns] == [
+        "image",
+        "prediction",
+        "normal",
+        "pneumonia",
+        "covid-19",
+    ]
+    classes = ["normal", "pneumonia", "covid-19"]
+    first = found[classes].to_numpy()[0]
+    assert first == pytest.approx(rows[classes].to_numpy()[7], abs=1e-5)
+    assert found.prediction[0] == classes[first.argmax()]
+
+
+def test_predict_names_what_it_cannot_read(trained, tmp_path):
+    out, _ = trained
+    (tmp_path / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(40))
+    csv = tmp_path / "predictions.csv"
+    done = sskeras("predict", out, tmp_path / "broken.png", "--out", csv)
+    assert done.returncode == 1 and "broken.png" in done.stderr
+    done = sskeras("predict", out, tmp_path / "none.png", "--out", csv)
+    assert done.returncode == 1 and "none.png' does not exist" in done.stderr
+    assert not csv.exists()
+
+
+def test_export(trained, tmp_path):
+    out, _ = trained
+    done = sskeras("export", out, "--out", tmp_path / "saved_model")
+    assert not done.returncode, done.stderr
+    assert (tmp_path / "saved_model" / "saved_model.pb").exists()
+    done = sskeras("export", out, "--out", tmp_path / "saved_model")
+    assert done.returncode == 1 and "exists" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--data", "nowhere.csv"], "nowhere.csv"),
+        (["--labeled", "0"], "share"),
+        (["--method", "magic"], "Unknown method"),
+        (["--method", "nowhere:Mine"], "nowhere"),
+        (["--set", "magic=1"], "no argument magic"),
+        (["--class-weight", "1", "2"], "each of the 3 classes"),
+        (["--batch-size", "0"], "batch_size"),
+        (["--epochs", "0"], "epochs"),
+    ],
+)
+def test_wrong_options_have_one_clear_line(films, tmp_path, arguments, message):
+    out = tmp_path / "run"
+    done = sskeras("train", "--data", films, "--out", out, *TRAIN, *arguments)
+    assert done.returncode == 1, done.stdout
+    assert message in done.stderr and "Traceback" not in done.stderr
+    assert not out.exists()
+
+
+def test_commands_on_no_run(tmp_path):
+    done = sskeras("export", tmp_path, "--out", tmp_path / "x")
+    assert done.returncode == 1 and "holds no run" in done.stderr
+
+
+def test_a_method_of_your_own(films, tmp_path):
+    (tmp_path / "mine.py").write_text(
+        "import keras\n"
+        "from sskeras import losses, methods\n"
+        "@keras.saving.register_keras_serializable('mine')\n"
+        "class Mine(methods.Method):\n"
+        "    def objective(self, x, y, training):\n"
+        "        logits = self.network(x, training=training)\n"
+        "        loss = losses.weighted_cross_entropy(y, logits, self.class_weight)\n"
+        "        return logits, {'supervised': loss}\n"
+    )
+    arguments = ["--method", "mine:Mine", "--out", tmp_path / "run"]
+    done = sskeras("train", "--data", films, *TRAIN, *arguments, cwd=tmp_path)
+    assert not done.returncode, done.stderr
+    assert (tmp_path / "run" / "metrics.json").exists()

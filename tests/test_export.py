@@ -1,0 +1,152 @@
+"""The SavedModel: alone, in float32, on arrays and on files."""
+
+import io
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from sskeras import export, methods, networks
+from sskeras.data import pictures
+
+
+def method(policy="float32", shape=(24, 32, 1)):
+    """A method with distinct weights, moving statistics included."""
+    keras.utils.set_random_seed(0)
+    keras.config.set_dtype_policy(policy)
+    try:
+        network = networks.two_path_resnet(shape, 3, filters=(4, 8))
+    finally:
+        keras.config.set_dtype_policy("float32")
+    names = ("normal", "pneumonia", "covid-19")
+    model = methods.SSResNet(network, class_names=names)
+    model.compile("adam")
+    x = np.random.default_rng(0).integers(0, 256, (16, *shape)).astype("uint8")
+    model.fit(x, np.arange(16) % 3, epochs=2, verbose=0)
+    return model, x
+
+
+def encode(picture, format="PNG", mode="L"):
+    data = io.BytesIO()
+    Image.fromarray(picture[..., 0]).convert(mode).save(data, format)
+    return data.getvalue()
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    model, x = method()
+    folder = tmp_path_factory.mktemp("export") / "saved_model"
+    export.saved_model(model, folder)
+    return model, x, tf.saved_model.load(folder), folder
+
+
+def test_arrays_give_the_very_answers_of_predict(exported):
+    model, x, loaded, _ = exported
+    answer = loaded.serve(x)
+    np.testing.assert_array_equal(answer["probabilities"], model.predict(x, verbose=0))
+    assert answer["probabilities"].dtype == tf.float32
+    names = [[*map(bytes.decode, row)] for row in answer["class_names"].numpy()]
+    assert names == [["normal", "pneumonia", "covid-19"]] * len(x)
+    top = [model.class_names[i] for i in model.predict(x, verbose=0).argmax(-1)]
+    assert [*map(bytes.decode, answer["prediction"].numpy())] == top
+
+
+def test_bytes_give_the_answers_of_the_pictures_inside(exported):
+    model, x, loaded, _ = exported
+    for mode in ("L", "RGB", "RGBA", "P"):
+        encoded = tf.constant([encode(picture, mode=mode) for picture in x])
+        answer = loaded.serve_bytes(encoded)["probabilities"]
+        np.testing.assert_allclose(answer, model.predict(x, verbose=0), atol=1e-6)
+
+
+def test_files_of_any_size_are_resized_as_in_training(exported, tmp_path):
+    model, _, loaded, _ = exported
+    big = np.random.default_rng(1).integers(0, 256, (61, 47, 1)).astype("uint8")
+    for name, format in (("film.png", "PNG"), ("film.jpg", "JPEG")):
+        (tmp_path / name).write_bytes(encode(big, format))
+        from sskeras.data import load_pictures
+
+        x = load_pictures([tmp_path / name], (24, 32))
+        answer = loaded.serve_bytes([(tmp_path / name).read_bytes()])
+        np.testing.assert_allclose(
+            answer["probabilities"], model.predict(x, verbose=0), atol=1e-6
+        )
+    answer = loaded.serve(big[None])
+    expected = model.predict(pictures.resize(big[None], (24, 32)), verbose=0)
+    np.testing.assert_allclose(answer["probabilities"], expected, atol=1e-6)
+
+
+def test_bytes_that_are_no_picture_are_an_error(exported):
+    with pytest.raises(tf.errors.InvalidArgumentError, match="not a PNG or JPEG"):
+        exported[2].serve_bytes([b"GIF89a, perhaps, but longer than that it is not"])
+
+
+def test_signatures_are_what_a_server_expects(exported):
+    signatures = exported[2].signatures
+    assert {"serve", "serve_bytes", "serving_default"} <= set(signatures)
+    for name in ("serve", "serve_bytes"):
+        assert set(signatures[name].structured_outputs) == {
+            "probabilities",
+            "class_names",
+            "prediction",
+        }
+
+
+def test_a_fresh_process_without_sskeras_gives_the_same(exported, tmp_path):
+    model, x, _, folder = exported
+    np.save(tmp_path / "x.npy", x)
+    code = (
+        "import sys, numpy, tensorflow\n"
+        "sys.modules['sskeras'] = None  # importing it is an error\n"
+        "model = tensorflow.saved_model.load(sys.argv[1])\n"
+        "answer = model.serve(numpy.load('x.npy'))\n"
+        "numpy.save('p.npy', answer['probabilities'])\n"
+    )
+    command = [sys.executable, "-c", code, str(folder)]
+    subprocess.run(command, check=True, cwd=tmp_path)
+    np.testing.assert_array_equal(
+        np.load(tmp_path / "p.npy"), model.predict(x, verbose=0)
+    )
+
+
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+def test_the_savedmodel_computes_in_float32_whatever_the_training(policy, tmp_path):
+    model, x = method(policy)
+    export.saved_model(model, tmp_path / "saved_model")
+    loaded = tf.saved_model.load(tmp_path / "saved_model")
+    operations = loaded.signatures["serve"].graph.get_operations()
+    half = {tf.float16, tf.bfloat16}
+    assert not half & {t.dtype for op in operations for t in op.outputs}
+    answer = loaded.serve(x)["probabilities"]
+    np.testing.assert_allclose(answer, model.predict(x, verbose=0), atol=0.03)
+
+
+def test_color_pictures(tmp_path):
+    model, x = method(shape=(16, 16, 3))
+    export.saved_model(model, tmp_path / "saved_model")
+    loaded = tf.saved_model.load(tmp_path / "saved_model")
+    np.testing.assert_array_equal(
+        loaded.serve(x)["probabilities"], model.predict(x, verbose=0)
+    )
+
+
+def test_an_existing_folder_is_not_overwritten(exported):
+    model, _, _, folder = exported
+    with pytest.raises(FileExistsError, match="exists"):
+        export.saved_model(model, folder)
+
+
+def test_a_savedmodel_that_answers_differently_does_not_appear(tmp_path, monkeypatch):
+    model, _ = method()
+    twin = export.float32_twin(model)
+    head = twin.network.get_layer("supervised_logits")
+    head.bias.assign([1.0, 0.0, 0.0])
+    write = export._write
+    monkeypatch.setattr(export, "_write", lambda _, folder: write(twin, folder))
+    with pytest.raises(RuntimeError, match="differs from the model by"):
+        export.saved_model(model, tmp_path / "saved_model")
+    assert not [*tmp_path.iterdir()]

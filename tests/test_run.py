@@ -1,0 +1,254 @@
+"""A run from manifest to results; interrupted, taken up, refused."""
+
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from data_tools import phantom
+from sskeras import data
+from sskeras.experiments import train as training
+from sskeras.experiments import use
+from sskeras.experiments.checkpoint import Checkpoint
+from sskeras.experiments.settings import Settings
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session")
+def manifest(tmp_path_factory):
+    """The manifest of 240 phantom films."""
+    return phantom.write(tmp_path_factory.mktemp("films"), count=240, seed=0, size=32)
+
+
+def settings(manifest, **changes):
+    """Settings of a run that takes seconds."""
+    small = dict(image_size=32, filters=(4, 8), epochs=3, batch_size=64, labeled=0.5)
+    return Settings(str(manifest), **{**small, **changes})
+
+
+@pytest.fixture(scope="session")
+def run(manifest, tmp_path_factory):
+    """A finished run of SSResNet."""
+    out = tmp_path_factory.mktemp("runs") / "ssresnet"
+    training.train(settings(manifest, class_weight=(1, 1, 2)), out)
+    return out
+
+
+def test_a_run_leaves_everything_behind(run):
+    assert {path.name for path in run.iterdir()} == {
+        "settings.json",
+        "metrics.json",
+        "history.csv",
+        "predictions.csv",
+        "learning_curves.png",
+        "confusion_matrix.png",
+        "model.keras",
+        "saved_model",
+    }
+    for picture in run.glob("*.png"):
+        assert min(Image.open(picture).size) > 200
+    history = pd.read_csv(run / "history.csv")
+    assert [*history.epoch] == [1, 2, 3]
+    assert {"loss", "supervised", "unsupervised", "unsupervised_weight", "accuracy"} < {
+        *history.columns
+    }
+
+
+def test_metrics_hold_scores_with_intervals_and_their_origin(run):
+    metrics = json.loads((run / "metrics.json").read_text())
+    classes = ["normal", "pneumonia", "covid-19"]
+    assert [*metrics["recall"]] == classes
+    names = ("accuracy", "macro_precision", "macro_recall", "macro_f")
+    for score in [*(metrics[n] for n in names), *metrics["recall"].values()]:
+        assert 0 <= score["low"] <= score["value"] <= score["high"] <= 1
+    origin = metrics["provenance"]
+    assert origin["versions"]["tensorflow"] and origin["machine"]["cores"]
+    assert origin["command"]
+    assert metrics["settings"]["seed"] == 0
+
+
+def test_scores_are_those_of_the_predictions(run, manifest):
+    table = pd.read_csv(run / "predictions.csv")
+    top = table[["normal", "pneumonia", "covid-19"]].idxmax(axis=1)
+    accuracy = np.average(top == table.label, weights=table.weight)
+    metrics = json.loads((run / "metrics.json").read_text())
+    assert metrics["accuracy"]["value"] == pytest.approx(accuracy)
+    again = use.evaluate_run(run, manifest)
+    assert again["accuracy"] == metrics["accuracy"]
+    assert again["confusion_matrix"] == metrics["confusion_matrix"]
+
+
+def test_the_loaded_model_knows_its_classes_and_trains_on(run, manifest):
+    model = use.load(run)
+    assert model.class_names == ("normal", "pneumonia", "covid-19")
+    assert model.class_weight == (1, 1, 2)
+    assert int(model.steps) == int(model.optimizer.iterations) == 3 * 3
+    rows = data.read_manifest(manifest)
+    x = data.load_pictures(rows.path, 32)
+    history = model.fit(x, data.encode_labels(rows, model.class_names), verbose=0)
+    assert np.isfinite(history.history["loss"][0])
+
+
+class Stop(keras.callbacks.Callback):
+    """Interrupts a training in the middle of an epoch."""
+
+    def on_train_batch_end(self, batch, logs=None):
+        if int(self.model.steps) == 7:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("method", ["ssresnet", "supervised"])
+def test_an_interrupted_run_ends_with_the_same_bits(
+    manifest, tmp_path, method, monkeypatch
+):
+    wanted = settings(manifest, method=method)
+    training.train(wanted, tmp_path / "whole")
+    fit = keras.Model.fit
+
+    def interrupted(self, *args, callbacks, **kwargs):
+        return fit(self, *args, callbacks=[*callbacks, Stop()], **kwargs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(keras.Model, "fit", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            training.train(wanted, tmp_path / "halved")
+    assert not (tmp_path / "halved" / "metrics.json").exists()
+    training.train(wanted, tmp_path / "halved")
+    assert (tmp_path / "whole" / "history.csv").read_text() == (
+        tmp_path / "halved" / "history.csv"
+    ).read_text()
+    models = [use.load(tmp_path / name) for name in ("whole", "halved")]
+    for a, b in zip(*(model.get_weights() for model in models), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_a_killed_command_is_taken_up_again(manifest, tmp_path):
+    command = [sys.executable, "-m", "sskeras.cli", "train", "--data", str(manifest)]
+    command += ["--image-size", "32", "--filters", "4", "8", "--batch-size", "64"]
+    command += ["--epochs", "200", "--out", str(tmp_path / "run")]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
+    checkpoint = tmp_path / "run" / "checkpoint.npz"
+    deadline = time.monotonic() + 120
+    while not checkpoint.exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert checkpoint.exists() and not (tmp_path / "run" / "metrics.json").exists()
+    command[command.index("200")] = "3"
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert (
+        "other settings" in done.stderr and "epochs: 200 there, 3 here" in done.stderr
+    )
+
+
+def test_a_finished_run_is_not_overwritten(run, manifest):
+    before = (run / "metrics.json").read_bytes()
+    with pytest.raises(FileExistsError, match="holds a finished run"):
+        training.train(settings(manifest, class_weight=(1, 1, 2)), run)
+    assert (run / "metrics.json").read_bytes() == before
+
+
+def test_a_folder_with_something_else_is_left_alone(manifest, tmp_path):
+    (tmp_path / "thesis.txt").write_text("precious")
+    with pytest.raises(FileExistsError, match="not empty and holds no run"):
+        training.train(settings(manifest), tmp_path)
+
+
+def test_a_damaged_checkpoint_is_named(tmp_path, run):
+    path = tmp_path / "checkpoint.npz"
+    path.write_bytes(b"PK\x03\x04 not a checkpoint")
+    with pytest.raises(ValueError, match="checkpoint.npz' is damaged"):
+        Checkpoint(path, []).restore(use.load(run))
+
+
+def rewrite(manifest, folder, change):
+    """A manifest beside links to the films, changed by a function."""
+    table = pd.read_csv(manifest, dtype=str, keep_default_na=False)
+    folder.mkdir(exist_ok=True)
+    (folder / "images").mkdir()
+    for name in table.image:
+        os.link(manifest.parent / name, folder / name)
+    change(table).to_csv(folder / "manifest.csv", index=False)
+    return folder / "manifest.csv"
+
+
+def moved(table, name):
+    """A manifest whose fourth picture is another file."""
+    return table.assign(image=table.image.where(table.index != 3, name))
+
+
+BAD = {
+    "row 5: 'flu'": lambda t: t.assign(label=t.label.where(t.index != 3, "flu")),
+    "manifest.csv: no column label": lambda t: t.drop(columns="label"),
+    "'test'": lambda t: t.assign(split="train"),
+    "'train'": lambda t: t.assign(split="test"),
+    r"\.\.": lambda t: t.assign(image=t.image.where(t.index != 3, "../film.png")),
+    "gone.png": lambda t: t.assign(
+        image=t.image.where(t.index != 3, "images/gone.png")
+    ),
+}
+
+
+@pytest.mark.parametrize("message", BAD)
+def test_bad_data_is_refused_before_anything_is_written(manifest, tmp_path, message):
+    bad = rewrite(manifest, tmp_path / "films", BAD[message])
+    classes = ("normal", "pneumonia", "covid-19")
+    with pytest.raises((ValueError, FileNotFoundError), match=f"(?i){message}"):
+        training.train(settings(bad, classes=classes), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_unreadable_picture_is_named(manifest, tmp_path):
+    bad = rewrite(manifest, tmp_path / "films", lambda table: table)
+    table = data.read_manifest(bad)
+    row = table[table.split == "train"].iloc[5]
+    whole = Path(row.path).read_bytes()
+    Path(row.path).unlink()
+    Path(row.path).write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(ValueError, match=f"{Path(row.path).name} .row {row.row} "):
+        training.train(settings(bad), tmp_path / "run")
+    assert not (tmp_path / "run" / "metrics.json").exists()
+
+
+def test_a_class_without_labels_is_named(manifest, tmp_path):
+    """2 % of the two COVID-19 films for training are none."""
+    with pytest.warns(UserWarning, match="covid-19"):
+        training.read(settings(manifest, labeled=0.02))
+    with pytest.raises(ValueError, match="None of the 165 images has a label"):
+        training.read(settings(manifest, labeled=0.001))
+
+
+def test_unknown_arguments_name_those_there_are(manifest):
+    wanted = settings(manifest, arguments={"lambda": 3})
+    with pytest.raises(ValueError, match="no argument lambda.*unsupervised_weight"):
+        training.train(wanted, manifest.parent / "never")
+
+
+def test_precision_does_not_outlive_the_run(manifest, tmp_path):
+    mixed = settings(manifest, precision="mixed_bfloat16", epochs=1)
+    training.train(mixed, tmp_path / "run")
+    assert keras.config.dtype_policy().name == "float32"
+    model = use.load(tmp_path / "run")
+    assert model.network.get_layer("shared_conv").compute_dtype == "bfloat16"
+
+
+def test_the_cxr_protocol(shared, monkeypatch):
+    wanted = Settings(str(shared / "cxr" / "manifest.csv"), labeled=0.05)
+    rows, test_rows, classes, y = training.read(wanted)
+    assert classes == ("normal", "pneumonia", "covid-19")
+    assert [*np.bincount(y + 1)] == [len(rows) - 440, 309, 128, 3]
+    covid = test_rows[test_rows.label == "covid-19"]
+    assert covid.weight.sum() == pytest.approx(33, abs=1e-3)
+    assert dataclasses.replace(wanted, seed=1) != wanted
