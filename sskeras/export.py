@@ -40,7 +40,7 @@ def saved_model(model, folder):
         FileExistsError: If the folder exists.
         RuntimeError: If the reloaded SavedModel does not give the same answers.
     """
-    folder = Path(folder)
+    folder = Path(folder).absolute()  # The comparison runs elsewhere.
     if folder.exists():
         raise FileExistsError(
             f"'{folder}' exists. Name another folder, or remove it first."
@@ -73,7 +73,8 @@ def float32_twin(model):
 
 def _write(model, folder):
     height, width, channels = model.network.input_shape[1:]
-    names = model.class_names or tuple(map(str, range(model.output_shape[-1])))
+    num_classes = model.network.outputs[0].shape[-1]
+    names = model.class_names or tuple(map(str, range(num_classes)))
 
     def answer(batch):  # (batch, height, width, channels) uint8
         probabilities = model(batch, training=False)

@@ -1,0 +1,105 @@
+"""What the README shows works, and what it names exists."""
+
+import functools
+import importlib
+import re
+import shlex
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from sskeras import cli, methods, networks
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text("utf-8")
+
+
+def blocks(language):
+    return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
+
+
+def section(title):
+    return README.split(f"## {title}\n")[1].split("\n## ")[0]
+
+
+def resolve(dotted):
+    """The object that a dotted name stands for."""
+    package, *names = dotted.split(".")
+    return functools.reduce(getattr, names, importlib.import_module(package))
+
+
+def test_from_paper_to_code_names_what_exists():
+    text = section("From paper to code")
+    names = set(re.findall(r"`(sskeras\.[\w.]+)`", text))
+    files = set(re.findall(r"`((?:sskeras|data_tools)/[\w/]+\.py)`", text))
+    assert len(names) > 10 and len(files) > 4
+    for name in names:
+        assert callable(resolve(name)), name
+    for file in files:
+        assert (ROOT / file).is_file(), file
+    with pytest.raises(AttributeError):
+        resolve("sskeras.losses.nothing")
+
+
+def test_each_line_of_algorithm_1_is_marked():
+    text = (ROOT / "sskeras/methods/ssresnet.py").read_text("utf-8")
+    for line in ("lines 3-5", "line 6", "line 7", "line 8", "line 9"):
+        assert line in text
+
+
+def test_the_notebook_example(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    [example] = [block for block in blocks("python") if "SSResNet(" in block]
+    example = example.replace("epochs=15", "epochs=1")
+    x = np.random.default_rng(0).integers(0, 256, (12, 64, 64, 1)).astype("uint8")
+    y = np.arange(12) % 4 - 1
+    names = {"x": x, "y": y, "x_test": x, "y_test": y}
+    exec(example, names)
+    assert names["probabilities"].shape == (12, 3)
+    assert (tmp_path / "saved_model" / "saved_model.pb").exists()
+    [serving] = [block for block in blocks("python") if "serve_bytes(" in block]
+    import tensorflow as tf
+
+    (tmp_path / "film.png").write_bytes(tf.io.encode_png(x[0]).numpy())
+    exec(serving, names)
+    np.testing.assert_allclose(
+        names["answer"]["probabilities"], names["model"].predict(x[:1]), atol=1e-5
+    )
+
+
+def test_the_method_of_the_readme_learns(batch):
+    [example] = [block for block in blocks("python") if "Method)" in block]
+    names = {}
+    exec(example, names)
+    mine = names["EntropyMinimization"]
+    assert issubclass(mine, methods.Method) and len(example.splitlines()) <= 22
+    model = mine(networks.resnet((16, 16, 1), 3, filters=(4, 8)))
+    model.compile(keras.optimizers.Adam(0.01), metrics=["accuracy"])
+    history = model.fit(*batch, epochs=30, verbose=0).history
+    assert history["entropy"][-1] < history["entropy"][0]
+    assert history["entropy_weight"][0] == pytest.approx(0.1)
+
+
+def test_the_commands_of_the_readme_parse():
+    text = "\n".join(blocks("bash")).replace("\\\n", " ")
+    commands = [line for line in text.splitlines() if line.startswith("sskeras ")]
+    assert {line.split()[1] for line in commands} == {
+        "train",
+        "compare",
+        "evaluate",
+        "predict",
+        "export",
+    }
+    for line in commands:
+        cli.parser().parse_args(shlex.split(line)[1:])
+
+
+def test_the_readme_says_what_it_must():
+    assert "Not a medical device" in README
+    assert "tensorflow-addons" in README
+    assert len(blocks("python")[0].strip().splitlines()) <= 12
+    for target in ("demo", "test"):
+        assert f"make {target}" in README
+        assert f"\n{target}:" in (ROOT / "Makefile").read_text("utf-8")
