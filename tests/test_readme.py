@@ -59,14 +59,13 @@ def test_the_notebook_example(tmp_path, monkeypatch):
     exec(example, names)
     assert names["probabilities"].shape == (12, 3)
     assert (tmp_path / "saved_model" / "saved_model.pb").exists()
+    expected = names["model"].predict(x[:1])
     [serving] = [block for block in blocks("python") if "serve_bytes(" in block]
     import tensorflow as tf
 
     (tmp_path / "film.png").write_bytes(tf.io.encode_png(x[0]).numpy())
     exec(serving, names)
-    np.testing.assert_allclose(
-        names["answer"]["probabilities"], names["model"].predict(x[:1]), atol=1e-5
-    )
+    np.testing.assert_allclose(names["answer"]["probabilities"], expected, atol=1e-5)
 
 
 def test_the_method_of_the_readme_learns(batch):
