@@ -25,7 +25,7 @@ setup(
     extras_require={
         "gpu": ["tensorflow[and-cuda]>=2.19"],
         "tutorials": ["jupyterlab"],
-        "test": ["pytest>=8", "ruff"],
+        "test": ["pytest>=8", "ruff>=0.17.6,<0.18"],  # ruff lints as part of the tests,
     },
     entry_points={"console_scripts": ["sskeras = sskeras.cli:main"]},
 )

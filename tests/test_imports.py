@@ -50,6 +50,13 @@ def test_imports_point_downwards(path):
         assert not mistakes(path, own)
 
 
+def test_methods_are_free_of_tensorflow():
+    """So that a step for another back end can stand beside that of `base.py`."""
+    for path in (ROOT / "sskeras" / "methods").glob("*.py"):
+        uses = "import tensorflow" in path.read_text("utf-8")
+        assert uses == (path.name == "base.py"), path
+
+
 def test_the_import_test_sees_a_wrong_arrow(tmp_path):
     wrong = tmp_path / "wrong.py"
     wrong.write_text("from sskeras.methods import base\nimport sskeras.cli\n")

@@ -277,6 +277,13 @@ def test_refused_with_a_repair(make, batch, message):
         REFUSED[message](make(), *batch)
 
 
+def test_a_class_without_labels_is_named(make, batch):
+    x, y = batch
+    model = make(class_names=("normal", "pneumonia", "covid-19"))
+    with pytest.warns(UserWarning, match="cannot be learned: covid-19"):
+        model.fit(x, np.where(y == 2, -1, y), verbose=0)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -290,6 +297,17 @@ def test_refused_with_a_repair(make, batch, message):
 def test_wrong_arguments(make, arguments, message):
     with pytest.raises(ValueError, match=message):
         make(**arguments)
+
+
+def test_a_method_must_list_what_it_returns(batch):
+    class Forgetful(methods.Method):
+        def objective(self, x, y, training):
+            return self.network(x), {"supervised": 0.0, "forgotten": 0.0}
+
+    model = Forgetful(resnet())
+    model.compile("adam")
+    with pytest.raises(ValueError, match="`loss_names`.*Received: .*'forgotten'"):
+        model.evaluate(*batch, verbose=0)
 
 
 def test_wrong_number_of_paths():

@@ -98,6 +98,7 @@ class Method(keras.Model):
         """Updates the metrics and returns them; unlabeled images have weight 0."""
         size = self.divisor(y)
         self._loss_tracker.update_state(loss, sample_weight=size)
+        checks.logged(values, self)
         for name, value in values.items():
             self.trackers[name].update_state(value, sample_weight=size)
         labeled = sskeras_losses.is_labeled(y)
@@ -163,7 +164,7 @@ class Method(keras.Model):
     def fit(self, x=None, y=None, *, class_weight=None, sample_weight=None, **kwargs):
         """As `keras.Model.fit`, with `y == -1` where the label is unknown."""
         checks.no_fit_weights(class_weight, sample_weight, self)
-        checks.labels(y, self.network)
+        checks.labels(y, self)
         return super().fit(x, y, **kwargs)
 
     # Saving. Keras asks for the last method because `compile` is overridden.

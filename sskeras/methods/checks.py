@@ -1,5 +1,7 @@
 """What a method refuses, each with the way to repair it."""
 
+import warnings
+
 import keras
 import numpy as np
 from keras import ops
@@ -88,12 +90,15 @@ def no_fit_weights(class_weight, sample_weight, method):
         raise ValueError(SAMPLE_WEIGHT)
 
 
-def labels(y, network):
-    """Raises on labels outside the classes, where `fit` is given an array."""
+def labels(y, method):
+    """Raises on labels outside the classes, warns of classes without any.
+
+    Datasets pass: their labels are not known before the training.
+    """
     if y is None:
         return
     y = np.asarray(y)
-    classes = num_classes(network)
+    classes = num_classes(method.network)
     if y.ndim > 2 or (y.ndim == 2 and y.shape[1] != 1):
         raise ValueError(ONE_HOT + f"Received: y.shape={y.shape}")
     wrong = np.flatnonzero((y < -1) | (y >= classes) | (y != np.floor(y)))
@@ -107,6 +112,24 @@ def labels(y, network):
         raise ValueError(
             "No image is labeled: every `y` is -1, so nothing could be learned. "
             "Keep at least one label of each class."
+        )
+    missing = sorted(set(range(classes)) - set(y[y >= 0].astype(int)))
+    if missing:
+        names = method.class_names or range(classes)
+        warnings.warn(
+            "No image is labeled with these classes, which cannot be learned: "
+            + ", ".join(str(names[index]) for index in missing),
+            stacklevel=3,
+        )
+
+
+def logged(values, method):
+    """Raises where a method returns other losses or weights than it lists."""
+    if set(values) != set(method.trackers):
+        raise ValueError(
+            f"{type(method).__name__} lists {sorted(method.trackers)} in `loss_names` "
+            "and `log_names`; `objective` and `loss_weights` must return the same. "
+            f"Received: {sorted(values)}"
         )
 
 
