@@ -16,16 +16,15 @@ setup(
         "keras>=3.10",
         "numpy",
         "pandas>=2.0",  # manifests
-        "scikit-learn",  # Keras metrics are tested against it; stratified splits
         "matplotlib",  # figures
         "pillow",  # writes the phantom's pictures
         "tqdm",  # progress bars; MPL-2.0/MIT, 0.1 MB
-        "pydicom>=3.0",  # data_tools reads DICOM; MIT, 2.4 MB
     ],
     extras_require={
         "gpu": ["tensorflow[and-cuda]>=2.19"],
         "tutorials": ["jupyterlab"],
-        "test": ["pytest>=8", "ruff>=0.17.6,<0.18"],  # ruff lints as part of the tests,
+        # The metrics are tested against scikit-learn; ruff lints as part of the tests.
+        "test": ["pytest>=8", "ruff>=0.17.6,<0.18", "scikit-learn"],
     },
     entry_points={"console_scripts": ["sskeras = sskeras.cli:main"]},
 )

@@ -31,7 +31,7 @@ def main(argv=None):
         print(f"sskeras: error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("\nsskeras: interrupted. Repeat the command to go on.", file=sys.stderr)
+        print("\nsskeras: interrupted", file=sys.stderr)
         return 130
     return 0
 
@@ -126,10 +126,14 @@ def train(arguments):
     names = [field.name for field in dataclasses.fields(Settings)]
     settings = Settings(**{name: given[name] for name in names})
     _load_tensorflow()
-    sys.path.append(os.getcwd())  # where a method of one's own may lie
     from sskeras.experiments.train import train
 
-    show({arguments.out: train(settings, arguments.out, arguments.cache)})
+    try:
+        scores = train(settings, arguments.out, arguments.cache)
+    except KeyboardInterrupt:
+        print("\nRepeat the command to go on after the last whole epoch.")
+        raise
+    show({arguments.out: scores})
     print(f"\nResults are in '{arguments.out}'. {NOTE}")
 
 
@@ -184,6 +188,7 @@ def show(results):
 
 def _load_tensorflow():
     """Imports TensorFlow without its chatter, which goes straight to descriptor 2."""
+    sys.path.append(os.getcwd())  # where a method of one's own may lie
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     before = os.dup(2)
     with tempfile.TemporaryFile() as chatter:

@@ -53,8 +53,11 @@ def _progress(t, length):
 
 class _RampUp(keras.optimizers.schedules.LearningRateSchedule):
     def __init__(self, peak, steps):
-        if steps < 0:
-            raise ValueError(f"`steps` must not be negative. Received: steps={steps}")
+        if not isinstance(peak, (int, float)) or peak < 0 or steps < 0:
+            raise ValueError(
+                "`peak` and `steps` must be numbers that are not negative. "
+                f"Received: peak={peak!r}, steps={steps}"
+            )
         self.peak = peak
         self.steps = steps
 

@@ -40,9 +40,12 @@ def trained(films, tmp_path_factory):
 
 
 def test_help_is_quick():
-    start = time.monotonic()
-    done = sskeras("--help")
-    assert time.monotonic() - start < 3  # 0.1 s alone; a loaded machine takes longer
+    seconds = []
+    for _ in range(3):
+        start = time.monotonic()
+        done = sskeras("--help")
+        seconds.append(time.monotonic() - start)
+    assert min(seconds) < 0.6  # 0.1 s alone; the tests may share the machine
     assert "not a medical device" in done.stdout
     for command in ("train", "compare", "evaluate", "predict", "export"):
         assert command in done.stdout
@@ -149,7 +152,11 @@ def test_export(trained, tmp_path):
         (["--labeled", "0"], "share"),
         (["--method", "magic"], "Unknown method"),
         (["--method", "nowhere:Mine"], "nowhere"),
+        (["--method", "collections:Counter"], "not a subclass"),
         (["--set", "magic=1"], "no argument magic"),
+        (["--set", "network=1"], "no argument network"),
+        (["--set", "unsupervised_weight=much"], "peak='much'"),
+        (["--labeled", "1", "--labeled-per-batch", "8"], "labeled_per_batch"),
         (["--class-weight", "1", "2"], "each of the 3 classes"),
         (["--batch-size", "0"], "batch_size"),
         (["--epochs", "0"], "epochs"),
@@ -182,4 +189,10 @@ def test_a_method_of_your_own(films, tmp_path):
     arguments = ["--method", "mine:Mine", "--out", tmp_path / "run"]
     done = sskeras("train", "--data", films, *TRAIN, *arguments, cwd=tmp_path)
     assert not done.returncode, done.stderr
-    assert (tmp_path / "run" / "metrics.json").exists()
+    script = "from sskeras.cli import main; import sys; sys.exit(main())"
+    command = [sys.executable, "-P", "-c", script, "evaluate", "run", "--data", films]
+    environment = {"PYTHONPATH": str(ROOT), "PATH": ""}
+    done = subprocess.run(
+        command, cwd=tmp_path, capture_output=True, text=True, env=environment
+    )
+    assert not done.returncode and "Accuracy" in done.stdout, done.stderr

@@ -135,7 +135,7 @@ def test_draws_follow_the_seed_and_not_the_order_or_chunks(monkeypatch):
     assert numbers(shuffled) == pytest.approx(numbers(first))
     assert first == scores(y, probabilities, CLASSES, weight, seed=1)
     assert first != scores(y, probabilities, CLASSES, weight, seed=2)
-    monkeypatch.setattr("sskeras.bootstrap.AT_ONCE", 100)
+    monkeypatch.setattr("sskeras.evaluate.bootstrap.AT_ONCE", 100)
     assert first == scores(y, probabilities, CLASSES, weight, seed=1)
 
 

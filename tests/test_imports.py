@@ -9,8 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 ORDER = [
-    {"losses", "schedules", "metrics", "augment", "layers"}
-    | {"bootstrap", "evaluate_checks"},
+    {"losses", "schedules", "metrics", "augment", "layers"},
     {"networks", "data"},
     {"methods"},
     {"export", "explain", "plots", "evaluate"},

@@ -180,6 +180,47 @@ def test_save_load_and_go_on(make, batch, tmp_path):
     assert_same_weights(loaded, model, rtol=1e-6, atol=1e-7)
 
 
+@keras.saving.register_keras_serializable("tests")
+class Terse(methods.Method):
+    """A method as most people would write it: the rest goes on by `**kwargs`."""
+
+    def __init__(self, network, alpha=0.5, **kwargs):
+        super().__init__(network, **kwargs)
+        self.alpha = alpha
+
+    def objective(self, x, y, training):
+        logits = self.network(x, training=training)
+        return logits, {"supervised": keras.ops.mean(logits) * self.alpha}
+
+
+def test_arguments_of_the_base_survive_saving(tmp_path):
+    names = ("a", "b", "c")
+    model = Terse(resnet(), alpha=0.1, class_weight=(1, 1, 5), class_names=names)
+    model.compile("adam")
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    found = loaded.alpha, loaded.class_weight, loaded.class_names
+    assert found == (0.1, (1, 1, 5), names)
+
+
+def test_a_method_from_elsewhere_must_be_loadable(monkeypatch):
+    assert methods.find("sskeras.methods.ssresnet:SSResNet") is methods.SSResNet
+    monkeypatch.setattr(methods, "Mine", type("Mine", (methods.Method,), {}), False)
+    with pytest.raises(ValueError, match="Decorate the class"):
+        methods.find("sskeras.methods:Mine")
+
+
+def test_batch_size_may_be_the_third_argument(make, batch):
+    history = make().fit(*batch, 8, verbose=0)
+    assert history.params["steps"] == 2
+
+
+@pytest.mark.parametrize("weight", [-1, "much", [1, 2], float("nan"), True])
+def test_weights_of_losses_are_numbers_or_schedules(weight):
+    with pytest.raises(ValueError, match="`unsupervised_weight` must be a number"):
+        methods.SSResNet(two_path(), unsupervised_weight=weight)
+
+
 def test_call_predict_and_export_agree(make, batch, tmp_path):
     x, y = batch
     model = make()
@@ -204,7 +245,8 @@ def test_mixed_precision(make, batch, policy):
     finally:
         keras.config.set_dtype_policy("float32")
     model.set_weights(exact.get_weights())
-    assert model.network.get_layer("shared_conv").compute_dtype in policy
+    half = model.network.get_layer("shared_conv").compute_dtype
+    assert policy == f"mixed_{half}"
     scaled = isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer)
     assert scaled == (policy == "mixed_float16")
     probabilities = model.predict(x, verbose=0)
@@ -246,7 +288,8 @@ def test_same_seed_same_bits(make, batch):
 
 
 REFUSED = {
-    "compile.*without `loss`": lambda model, x, y: model.compile("adam", loss="mse"),
+    "compile.*without `loss`": lambda model, x, y: model.compile("adam", "mse"),
+    "must be a list": lambda model, x, y: model.compile("adam", metrics="accuracy"),
     r"class_weight=\(1, 1, 2\)": lambda model, x, y: model.fit(
         x, y, class_weight={0: 1.0}
     ),
@@ -266,6 +309,10 @@ REFUSED = {
     ),
     "from 0 to 2.*Received: 3 in row 5": lambda model, x, y: model.fit(
         x, np.where(np.arange(16) == 5, 3, y)
+    ),
+    "Received: 4 in row 0": lambda model, x, y: model.evaluate(x, y * 0 + 4),
+    "Received: 5 in row 0": lambda model, x, y: model.fit(
+        x, y, validation_data=(x, y * 0 + 5)
     ),
     "No image is labeled": lambda model, x, y: model.fit(x, np.full(16, -1)),
 }

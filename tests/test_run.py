@@ -136,7 +136,7 @@ def test_an_interrupted_run_ends_with_the_same_bits(
 def test_a_killed_command_is_taken_up_again(manifest, tmp_path):
     command = [sys.executable, "-m", "sskeras.cli", "train", "--data", str(manifest)]
     command += ["--image-size", "32", "--filters", "4", "8", "--batch-size", "64"]
-    command += ["--epochs", "200", "--out", str(tmp_path / "run")]
+    command += ["--epochs", "40", "--out", str(tmp_path / "run")]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
     checkpoint = tmp_path / "run" / "checkpoint.npz"
     deadline = time.monotonic() + 120
@@ -145,12 +145,25 @@ def test_a_killed_command_is_taken_up_again(manifest, tmp_path):
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert checkpoint.exists() and not (tmp_path / "run" / "metrics.json").exists()
-    command[command.index("200")] = "3"
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    (tmp_path / "run" / ".partial.history.csv").write_text("half of")
+    other = [*command, "--seed", "7"]
+    done = subprocess.run(other, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 1
-    assert (
-        "other settings" in done.stderr and "epochs: 200 there, 3 here" in done.stderr
-    )
+    assert "other settings" in done.stderr and "seed: 0 there, 7 here" in done.stderr
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert not done.returncode, done.stderr
+    assert "Taking up the run after epoch" in done.stdout
+    assert "Epoch 1/40" not in done.stdout and "Epoch 40/40" in done.stdout
+    names = {path.name for path in (tmp_path / "run").iterdir()}
+    assert "metrics.json" in names
+    assert not [name for name in names if "partial" in name or "checkpoint" in name]
+
+
+def test_the_folder_of_a_manifest_stands_for_it(manifest):
+    one, other = settings(manifest), settings(manifest.parent)
+    checksum = one.to_json()["manifest_sha256"]
+    assert other.to_json()["manifest_sha256"] == checksum
+    assert len(training.read(other)[0]) == len(training.read(one)[0])
 
 
 def test_a_finished_run_is_not_overwritten(run, manifest):
@@ -210,16 +223,17 @@ def test_bad_data_is_refused_before_anything_is_written(manifest, tmp_path, mess
     assert not (tmp_path / "run").exists()
 
 
-def test_an_unreadable_picture_is_named(manifest, tmp_path):
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_an_unreadable_picture_is_named_before_training(manifest, tmp_path, split):
     bad = rewrite(manifest, tmp_path / "films", lambda table: table)
     table = data.read_manifest(bad)
-    row = table[table.split == "train"].iloc[5]
+    row = table[table.split == split].iloc[5]
     whole = Path(row.path).read_bytes()
     Path(row.path).unlink()
     Path(row.path).write_bytes(whole[: len(whole) // 2])
     with pytest.raises(ValueError, match=f"{Path(row.path).name} .row {row.row} "):
         training.train(settings(bad), tmp_path / "run")
-    assert not (tmp_path / "run" / "metrics.json").exists()
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_class_without_labels_is_named(manifest, tmp_path):
@@ -244,11 +258,12 @@ def test_precision_does_not_outlive_the_run(manifest, tmp_path):
     assert model.network.get_layer("shared_conv").compute_dtype == "bfloat16"
 
 
-def test_the_cxr_protocol(shared, monkeypatch):
+def test_the_cxr_protocol(shared):
     wanted = Settings(str(shared / "cxr" / "manifest.csv"), labeled=0.05)
     rows, test_rows, classes, y = training.read(wanted)
     assert classes == ("normal", "pneumonia", "covid-19")
     assert [*np.bincount(y + 1)] == [len(rows) - 440, 309, 128, 3]
     covid = test_rows[test_rows.label == "covid-19"]
     assert covid.weight.sum() == pytest.approx(33, abs=1e-3)
-    assert dataclasses.replace(wanted, seed=1) != wanted
+    other = training.read(dataclasses.replace(wanted, seed=1))[3]
+    assert np.sum(other >= 0) == 440 and np.any(other != y)

@@ -1,10 +1,11 @@
 """Checkpoints from which a training goes on to the very same weights."""
 
 import json
-import os
 
 import keras
 import numpy as np
+
+from sskeras.experiments.folder import whole
 
 
 class Checkpoint(keras.callbacks.Callback):
@@ -49,12 +50,10 @@ class Checkpoint(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         logs = {name: float(value) for name, value in logs.items()}
         self.history.append({"epoch": epoch + 1, **logs})
-        partial = self.path.with_name(f".{self.path.name}.partial")
         arrays = map(keras.ops.convert_to_numpy, _state(self.model))
         values = {str(i): array for i, array in enumerate(arrays)}
-        with open(partial, "wb") as file:
+        with whole(self.path) as partial, open(partial, "wb") as file:
             np.savez(file, history=json.dumps(self.history), **values)
-        os.replace(partial, self.path)
 
 
 def _state(model):

@@ -1,17 +1,27 @@
 """The folder of a run: new, interrupted or finished, and never half of each."""
 
+import contextlib
 import json
 import os
+import shutil
 from pathlib import Path
 
 from sskeras.experiments.provenance import provenance
 
 
+@contextlib.contextmanager
+def whole(path):
+    """Gives a path to write to, which takes its own name only when all went well."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".partial.{path.name}")
+    yield partial
+    os.replace(partial, path)
+
+
 def write_text(path, text):
     """Writes a file that appears whole or not at all."""
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(text, "utf-8")
-    os.replace(partial, path)
+    with whole(path) as partial:
+        partial.write_text(text, "utf-8")
 
 
 def write_json(path, content):
@@ -52,16 +62,18 @@ class RunFolder:
             )
         if self.settings.exists():
             self._same(json.loads(self.settings.read_text("utf-8")), settings)
+            self._remove_partial()
             return
-        if self.path.exists() and any(self.path.iterdir()):
+        self.path.mkdir(parents=True, exist_ok=True)
+        self._remove_partial()
+        if any(self.path.iterdir()):
             raise FileExistsError(
                 f"'{self.path}' is not empty and holds no run. Name a new folder."
             )
-        self.path.mkdir(parents=True, exist_ok=True)
         write_json(self.settings, settings)
 
     def _same(self, found, wanted):
-        keys = sorted({*found, *wanted})
+        keys = sorted({*found, *wanted} - {"data"})  # Its checksum is compared.
         different = [key for key in keys if found.get(key) != wanted.get(key)]
         if different:
             rows = "\n".join(
@@ -72,6 +84,11 @@ class RunFolder:
                 f"'{self.path}' holds an interrupted run with other settings:\n{rows}\n"
                 "Repeat its command to take it up again, or name another folder."
             )
+
+    def _remove_partial(self):
+        """Removes what a killed process had not finished to write."""
+        for path in self.path.glob(".partial.*"):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
 
     def read_settings(self):
         """Settings of a finished run."""

@@ -67,5 +67,8 @@ class Settings:
 
     def to_json(self):
         """The settings and the checksum of the manifest, as a dict for JSON."""
-        checksum = hashlib.sha256(Path(self.data).read_bytes()).hexdigest()
+        manifest = Path(self.data)
+        if manifest.is_dir():
+            manifest = manifest / "manifest.csv"
+        checksum = hashlib.sha256(manifest.read_bytes()).hexdigest()
         return {**json.loads(json.dumps(vars(self))), "manifest_sha256": checksum}

@@ -11,7 +11,7 @@ import pandas as pd
 from sskeras import data, export, methods, networks, plots, schedules
 from sskeras.experiments import use
 from sskeras.experiments.checkpoint import Checkpoint
-from sskeras.experiments.folder import RunFolder, write_text
+from sskeras.experiments.folder import RunFolder, whole, write_text
 
 
 def train(settings, out, cache=None):
@@ -30,15 +30,19 @@ def train(settings, out, cache=None):
     rows, test_rows, classes, y = read(settings)
     with precision(settings.precision):
         model = build(settings, classes, y)
-    folder = RunFolder(out)
-    folder.start(settings.to_json())  # Whatever was wrong has been said by now.
     print(summary(classes, y, settings), flush=True)
-    x = data.load_pictures(
-        rows.path, settings.image_size, settings.channels, cache=cache, rows=rows.row
+    x, x_test = (
+        data.load_pictures(
+            part.path, settings.image_size, settings.channels, cache, part.row
+        )
+        for part in (rows, test_rows)
     )
+    folder = RunFolder(out)
+    folder.start(settings.to_json())  # Whatever is wrong has been said by now.
     fit(model, x, y, settings, folder)
-    scores = evaluate_test(model, test_rows, folder, cache)
-    model.save(folder.model)
+    scores = evaluate_test(model, x_test, test_rows, folder)
+    with whole(folder.model) as partial:
+        model.save(partial)
     if not folder.saved_model.exists():
         print("Exporting, then comparing in a process of its own ...", flush=True)
         export.saved_model(model, folder.saved_model)
@@ -103,11 +107,11 @@ def build(settings, classes, y):
 def method_arguments(method, settings, y):
     """Own arguments of a method; its λ grows over a share of the training."""
     allowed = inspect.signature(method).parameters
-    unknown = sorted(set(settings.arguments) - set(allowed))
+    own = sorted(set(allowed) - {"network", "class_weight", "kwargs"})
+    unknown = sorted(set(settings.arguments) - set(own))
     if unknown:
-        own = sorted(set(allowed) - {"network", "class_weight", "kwargs"})
         raise ValueError(
-            f"{method.__name__} has no argument {', '.join(unknown)}. "
+            f"{method.__name__} has no argument {', '.join(unknown)} to set. "
             f"Its own arguments are: {', '.join(own)}"
         )
     arguments = dict(settings.arguments)
@@ -142,9 +146,9 @@ def fit(model, x, y, settings, folder):
     plots.save(plots.learning_curves(history), folder.path / "learning_curves.png")
 
 
-def evaluate_test(model, rows, folder, cache=None):
+def evaluate_test(model, x, rows, folder):
     """Scores on the test rows; writes predictions and confusion matrix."""
-    probabilities = use.probabilities_of(model, rows.path, rows.row, cache)
+    probabilities = model.predict(x, batch_size=256, verbose=0)
     scores = use.score(model, rows, probabilities)
     predictions = rows[["image", "label", "weight"]].copy()
     predictions[list(model.class_names)] = probabilities

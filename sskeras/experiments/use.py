@@ -18,20 +18,19 @@ def load(run):
     return keras.models.load_model(folder.model)
 
 
-def probabilities_of(model, paths, rows=None, cache=None):
+def probabilities_of(model, paths, rows=None):
     """Class probabilities of picture files.
 
     Args:
         model: A trained method.
         paths: Paths of PNG or JPEG files.
         rows: Row of each file in its manifest, for error messages.
-        cache: Folder for the decoded pictures; `None` keeps them in memory.
 
     Returns:
         Float array of shape `(len(paths), num_classes)`.
     """
     *size, channels = model.network.input_shape[1:]
-    x = data.load_pictures(paths, size, channels, cache=cache, rows=rows)
+    x = data.load_pictures(paths, size, channels, rows=rows)
     return model.predict(x, batch_size=256, verbose=0)
 
 

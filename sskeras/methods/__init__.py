@@ -5,6 +5,8 @@ This list is the registry: `sskeras train --method NAME` finds what stands here.
 
 import importlib
 
+import keras
+
 # A saved method needs the layers and metrics that its network and `compile` use.
 from sskeras import layers as layers
 from sskeras import metrics as metrics
@@ -23,9 +25,10 @@ def find(name):
     if ":" in name:
         module, _, attribute = name.partition(":")
         try:
-            return getattr(importlib.import_module(module), attribute)
+            found = getattr(importlib.import_module(module), attribute)
         except (ImportError, AttributeError) as error:
             raise ValueError(f"Cannot load the method {name!r}: {error}") from error
+        return _usable(found, name)
     listed = {key.lower(): value for key, value in globals().items() if _is_one(value)}
     if name.lower() not in listed:
         raise ValueError(
@@ -33,6 +36,19 @@ def find(name):
             f"your own. Received: {name!r}"
         )
     return listed[name.lower()]
+
+
+def _usable(found, name):
+    """Returns a method from elsewhere if a run could train, save and load it."""
+    if not _is_one(found):
+        raise ValueError(f"{name!r} is not a subclass of `sskeras.methods.Method`.")
+    registered = keras.saving.get_registered_name(found)
+    if keras.saving.get_registered_object(registered) is not found:
+        raise ValueError(
+            f"{name!r} could be saved but not loaded. Decorate the class with "
+            '`@keras.saving.register_keras_serializable("your_package")`.'
+        )
+    return found
 
 
 def _is_one(value):

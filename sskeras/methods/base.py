@@ -10,6 +10,7 @@ from sskeras import losses as sskeras_losses
 from sskeras.methods import checks
 
 DIVISORS = ("batch", "labeled", "weight")
+BASE_ARGUMENTS = ("network", "class_weight", "class_names")
 COMPILE_OPTIONS = ("optimizer", "run_eagerly", "steps_per_execution", "jit_compile")
 
 
@@ -131,8 +132,8 @@ class Method(keras.Model):
     def compile(
         self,
         optimizer="adam",
-        metrics=None,
         loss=None,
+        metrics=None,
         run_eagerly=False,
         steps_per_execution=1,
         jit_compile=False,
@@ -141,14 +142,15 @@ class Method(keras.Model):
 
         Args:
             optimizer: Name or instance.
+            loss: Must stay `None`: a method brings its losses.
             metrics: List of metrics of labels and probabilities, such as "accuracy".
                 They see the labeled images only.
-            loss: Must stay `None`: a method brings its losses.
             run_eagerly: Boolean, to step through `objective` in a debugger.
             steps_per_execution: Integer, batches per call of the compiled step.
             jit_compile: Boolean. Off by default: XLA is slower on CPUs.
         """
         checks.no_loss(loss, self)
+        checks.metrics(metrics)
         optimizer = with_loss_scale(keras.optimizers.get(optimizer), self.network)
         # Weighted metrics can skip the unlabeled images: their weight is 0.
         super().compile(
@@ -161,16 +163,27 @@ class Method(keras.Model):
         # A symbolic call builds the model: `fit`, then `export`, just works.
         self(keras.Input(self.network.input_shape[1:]))
 
-    def fit(self, x=None, y=None, *, class_weight=None, sample_weight=None, **kwargs):
+    def fit(
+        self, x=None, y=None, *args, class_weight=None, sample_weight=None, **kwargs
+    ):
         """As `keras.Model.fit`, with `y == -1` where the label is unknown."""
         checks.no_fit_weights(class_weight, sample_weight, self)
         checks.labels(y, self)
-        return super().fit(x, y, **kwargs)
+        checks.enough_labels(y, self)
+        if isinstance(kwargs.get("validation_data"), (tuple, list)):
+            checks.labels(kwargs["validation_data"][1], self)
+        return super().fit(x, y, *args, **kwargs)
+
+    def evaluate(self, x=None, y=None, *args, **kwargs):
+        """As `keras.Model.evaluate`; images with `y == -1` are not scored."""
+        checks.labels(y, self)
+        return super().evaluate(x, y, *args, **kwargs)
 
     # Saving. Keras asks for the last method because `compile` is overridden.
 
     def get_config(self):
-        names = {*inspect.signature(type(self)).parameters, "class_names"} - {"kwargs"}
+        names = {*inspect.signature(type(self)).parameters, *BASE_ARGUMENTS}
+        names -= {"args", "kwargs"}
         own = {name: getattr(self, name) for name in sorted(names)}
         return super().get_config() | keras.saving.serialize_keras_object(own)
 

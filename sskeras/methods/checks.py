@@ -78,6 +78,26 @@ def no_loss(loss, method):
         )
 
 
+def metrics(found):
+    """Raises unless the metrics of `compile` are a list."""
+    if not isinstance(found, (list, tuple, type(None))):
+        raise ValueError(
+            '`metrics` must be a list, such as `metrics=["accuracy"]`. '
+            f"Received: metrics={found!r}"
+        )
+
+
+def loss_weight(name, weight):
+    """Returns λ if it is a schedule or a number that makes sense."""
+    number = isinstance(weight, (int, float)) and not isinstance(weight, bool)
+    if not callable(weight) and not (number and 0 <= weight < float("inf")):
+        raise ValueError(
+            f"`{name}` must be a number from 0 or a schedule, such as "
+            f"`schedules.GaussianRampUp(1.0, steps=500)`. Received: {weight!r}"
+        )
+    return weight
+
+
 def no_fit_weights(class_weight, sample_weight, method):
     """Raises where `fit` is given weights that would be ignored."""
     if class_weight is not None:
@@ -91,10 +111,7 @@ def no_fit_weights(class_weight, sample_weight, method):
 
 
 def labels(y, method):
-    """Raises on labels outside the classes, warns of classes without any.
-
-    Datasets pass: their labels are not known before the training.
-    """
+    """Raises where an array of labels is outside the classes; datasets pass."""
     if y is None:
         return
     y = np.asarray(y)
@@ -108,14 +125,22 @@ def labels(y, method):
             f"Received: {y.ravel()[wrong[0]]} in row {wrong[0]} "
             f"({wrong.size} such rows)"
         )
+
+
+def enough_labels(y, method):
+    """Raises where an array holds no label, warns of classes without any."""
+    if y is None:
+        return
+    y = np.asarray(y)
     if not np.any(y >= 0):
         raise ValueError(
             "No image is labeled: every `y` is -1, so nothing could be learned. "
             "Keep at least one label of each class."
         )
-    missing = sorted(set(range(classes)) - set(y[y >= 0].astype(int)))
+    classes = range(num_classes(method.network))
+    missing = sorted(set(classes) - set(y[y >= 0].astype(int)))
     if missing:
-        names = method.class_names or range(classes)
+        names = method.class_names or classes
         warnings.warn(
             "No image is labeled with these classes, which cannot be learned: "
             + ", ".join(str(names[index]) for index in missing),

@@ -15,8 +15,8 @@ from sskeras.methods.base import DIVISORS, Method
 
 SPACES = ("logits", "probabilities")
 STOPS = ("none", "supervised", "unsupervised")
-# λ reaches 1 after 15 of the paper's 50 epochs, of 51 batches of 256 each: the share
-# of the training that Laine & Aila, whom it follows, ramp up for.
+# λ reaches 1 after 15 of the paper's 50 epochs, of 51 batches each: the share of the
+# training that Laine & Aila, whom the paper follows, ramp up for.
 RAMP_UP_STEPS = 15 * 51
 
 
@@ -33,15 +33,16 @@ class SSResNet(Method):
         class_weight: One float per class, w in the paper, which tries (1, 1, 2),
             (1, 1, 5) and (1, 1, 10). `None` stands for ones.
         unsupervised_weight: λ, a float or a schedule. The paper gives no value.
-            `None` stands for `schedules.GaussianRampUp(1.0, 765)`; set the steps to
-            about 30 % of your training.
+            `None` stands for `schedules.GaussianRampUp(1.0, 765)`: it grows during
+            15 epochs of the paper's 51 steps.
         consistency_space: What the paths agree on: "logits" as in Algorithm 1, or
             "probabilities", which bounds the loss.
         supervised_divisor: What the supervised loss is divided by: "batch", |B| as in
             Algorithm 1, so that few labels give a small loss; "labeled", the number
             of labeled images; "weight", the sum of their class weights.
         stop_gradient: The path that the consistency loss does not move: "none" as in
-            Algorithm 1, "supervised" or "unsupervised".
+            Algorithm 1, "supervised" or "unsupervised" (whose weights, that only this
+            loss moves, then stay as they were initialized).
 
     Example:
     >>> network = networks.two_path_resnet((64, 64, 1), num_classes=3)
@@ -67,7 +68,9 @@ class SSResNet(Method):
         super().__init__(network, class_weight, **kwargs)
         if unsupervised_weight is None:
             unsupervised_weight = schedules.GaussianRampUp(1.0, RAMP_UP_STEPS)
-        self.unsupervised_weight = unsupervised_weight
+        self.unsupervised_weight = checks.loss_weight(
+            "unsupervised_weight", unsupervised_weight
+        )
         self.consistency_space = checks.choice(
             "consistency_space", consistency_space, SPACES
         )

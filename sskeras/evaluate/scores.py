@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from sskeras import bootstrap
-from sskeras import evaluate_checks as checks
+from sskeras.evaluate import bootstrap, checks
 
 SCORES = {
     "accuracy": "Accuracy",
