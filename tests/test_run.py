@@ -20,6 +20,7 @@ from sskeras import data
 from sskeras.experiments import train as training
 from sskeras.experiments import use
 from sskeras.experiments.checkpoint import Checkpoint
+from sskeras.experiments.folder import RunFolder
 from sskeras.experiments.settings import Settings
 
 ROOT = Path(__file__).parents[1]
@@ -177,6 +178,17 @@ def test_a_folder_with_something_else_is_left_alone(manifest, tmp_path):
     (tmp_path / "thesis.txt").write_text("precious")
     with pytest.raises(FileExistsError, match="not empty and holds no run"):
         training.train(settings(manifest), tmp_path)
+
+
+def test_what_a_killed_run_began_to_write_is_no_obstacle(tmp_path):
+    folder = RunFolder(tmp_path / "run")
+    (folder.path / ".partial.saved_model.x").mkdir(parents=True)
+    (folder.path / ".partial.settings.json").write_text("half")
+    folder.check({"seed": 0})
+    folder.start({"seed": 0})
+    assert [path.name for path in folder.path.iterdir()] == ["settings.json"]
+    with pytest.raises(FileExistsError, match="seed: 0 there, 1 here"):
+        folder.check({"seed": 1})
 
 
 def test_a_damaged_checkpoint_is_named(tmp_path, run):

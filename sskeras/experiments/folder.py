@@ -33,7 +33,7 @@ class RunFolder:
     """Settings, checkpoint and results of one run.
 
     Args:
-        path: The folder. It is made by `start`.
+        path: The folder. `check` whether it is free, then `start`.
     """
 
     def __init__(self, path):
@@ -45,8 +45,8 @@ class RunFolder:
         self.history = self.path / "history.csv"
         self.metrics = self.path / "metrics.json"
 
-    def start(self, settings):
-        """Makes the folder, or takes up a run with the same settings.
+    def check(self, settings):
+        """Raises unless a run with these settings can begin or go on here.
 
         Args:
             settings: JSON-serializable dict.
@@ -62,15 +62,20 @@ class RunFolder:
             )
         if self.settings.exists():
             self._same(json.loads(self.settings.read_text("utf-8")), settings)
-            self._remove_partial()
-            return
-        self.path.mkdir(parents=True, exist_ok=True)
-        self._remove_partial()
-        if any(self.path.iterdir()):
+        elif self.path.exists() and set(self.path.iterdir()) != set(self._partial()):
             raise FileExistsError(
                 f"'{self.path}' is not empty and holds no run. Name a new folder."
             )
-        write_json(self.settings, settings)
+
+    def start(self, settings):
+        """Makes the folder, or clears what a killed run had not finished to write."""
+        for path in self._partial():
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        if not self.settings.exists():
+            write_json(self.settings, settings)
+
+    def _partial(self):
+        return [*self.path.glob(".partial.*")]
 
     def _same(self, found, wanted):
         keys = sorted({*found, *wanted} - {"data"})  # Its checksum is compared.
@@ -84,11 +89,6 @@ class RunFolder:
                 f"'{self.path}' holds an interrupted run with other settings:\n{rows}\n"
                 "Repeat its command to take it up again, or name another folder."
             )
-
-    def _remove_partial(self):
-        """Removes what a killed process had not finished to write."""
-        for path in self.path.glob(".partial.*"):
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
 
     def read_settings(self):
         """Settings of a finished run."""

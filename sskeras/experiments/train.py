@@ -28,6 +28,8 @@ def train(settings, out, cache=None):
         The scores of `evaluate.scores`.
     """
     rows, test_rows, classes, y = read(settings)
+    folder, content = RunFolder(out), settings.to_json()
+    folder.check(content)
     with precision(settings.precision):
         model = build(settings, classes, y)
     print(summary(classes, y, settings), flush=True)
@@ -37,8 +39,7 @@ def train(settings, out, cache=None):
         )
         for part in (rows, test_rows)
     )
-    folder = RunFolder(out)
-    folder.start(settings.to_json())  # Whatever is wrong has been said by now.
+    folder.start(content)  # Whatever is wrong has been said by now.
     fit(model, x, y, settings, folder)
     scores = evaluate_test(model, x_test, test_rows, folder)
     with whole(folder.model) as partial:
@@ -69,7 +70,7 @@ def read(settings):
 
 
 def summary(classes, y, settings):
-    """What is about to be trained, in a few lines of text."""
+    """What is about to be trained, in a line of text."""
     weights = settings.class_weight or [1.0] * len(classes)
     counts = [
         f"{name} {np.sum(y == index)} (weight {weight:g})"

@@ -18,7 +18,8 @@ class Supervised(Method):
     Args:
         network: A model with one output of logits, such as `networks.resnet(...)`.
         class_weight: One float per class, or `None` for the plain ResNet.
-        supervised_divisor: As in `SSResNet`.
+        supervised_divisor: As in `SSResNet`, so that λ = 0 there is this method to the
+            bit. "labeled" gives the usual mean over the labeled images.
 
     Example:
     >>> model = Supervised(networks.resnet((64, 64, 1), num_classes=3))
