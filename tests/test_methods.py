@@ -247,6 +247,7 @@ def test_mixed_precision(make, batch, policy):
     model.set_weights(exact.get_weights())
     half = model.network.get_layer("shared_conv").compute_dtype
     assert policy == f"mixed_{half}"
+    assert model.compute_dtype == "float32"  # averages of weights must not be rounded
     scaled = isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer)
     assert scaled == (policy == "mixed_float16")
     probabilities = model.predict(x, verbose=0)
