@@ -109,12 +109,10 @@ class Stop(keras.callbacks.Callback):
             raise KeyboardInterrupt
 
 
-@pytest.mark.parametrize("method", ["ssresnet", "supervised"])
 def test_an_interrupted_run_ends_with_the_same_bits(
-    manifest, tmp_path, method, monkeypatch
+    run, manifest, tmp_path, monkeypatch
 ):
-    wanted = settings(manifest, method=method)
-    training.train(wanted, tmp_path / "whole")
+    wanted = settings(manifest, class_weight=(1, 1, 2))  # as those of `run`
     fit = keras.Model.fit
 
     def interrupted(self, *args, callbacks, **kwargs):
@@ -126,10 +124,9 @@ def test_an_interrupted_run_ends_with_the_same_bits(
             training.train(wanted, tmp_path / "halved")
     assert not (tmp_path / "halved" / "metrics.json").exists()
     training.train(wanted, tmp_path / "halved")
-    assert (tmp_path / "whole" / "history.csv").read_text() == (
-        tmp_path / "halved" / "history.csv"
-    ).read_text()
-    models = [use.load(tmp_path / name) for name in ("whole", "halved")]
+    for name in ("history.csv", "predictions.csv"):
+        assert (run / name).read_text() == (tmp_path / "halved" / name).read_text()
+    models = use.load(run), use.load(tmp_path / "halved")
     for a, b in zip(*(model.get_weights() for model in models), strict=True):
         np.testing.assert_array_equal(a, b)
 
@@ -262,12 +259,13 @@ def test_unknown_arguments_name_those_there_are(manifest):
         training.train(wanted, manifest.parent / "never")
 
 
-def test_precision_does_not_outlive_the_run(manifest, tmp_path):
-    mixed = settings(manifest, precision="mixed_bfloat16", epochs=1)
-    training.train(mixed, tmp_path / "run")
-    assert keras.config.dtype_policy().name == "float32"
-    model = use.load(tmp_path / "run")
+def test_precision_does_not_outlive_the_building(manifest):
+    mixed = settings(manifest, precision="mixed_bfloat16")
+    _, _, classes, y = training.read(mixed)
+    with training.precision(mixed.precision):
+        model = training.build(mixed, classes, y)
     assert model.network.get_layer("shared_conv").compute_dtype == "bfloat16"
+    assert keras.config.dtype_policy().name == "float32"
 
 
 def test_the_cxr_protocol(shared):
