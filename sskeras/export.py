@@ -1,6 +1,5 @@
 """Export to a SavedModel that takes pictures and needs no sskeras."""
 
-import io
 import json
 import os
 import shutil
@@ -143,7 +142,8 @@ def _compare(model, folder):
     resized = pictures.resize(x, (height, width))
     with tf.device("CPU"):  # as there: another device rounds otherwise
         expected = keras.ops.convert_to_numpy(model(resized, training=False))
-    answers = np.load(io.BytesIO((folder / "answers.npz").read_bytes()))
+    with np.load(folder / "answers.npz") as stored:
+        answers = dict(stored)
     for endpoint, probabilities in answers.items():
         error = np.abs(probabilities - expected).max()
         if not error < 1e-5:

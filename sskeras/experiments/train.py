@@ -12,6 +12,7 @@ from sskeras import data, export, methods, networks, plots, schedules
 from sskeras.experiments import use
 from sskeras.experiments.checkpoint import Checkpoint
 from sskeras.experiments.folder import RunFolder, whole, write_text
+from sskeras.methods.base import BASE_ARGUMENTS
 
 
 def train(settings, out, cache=None):
@@ -106,9 +107,9 @@ def build(settings, classes, y):
 
 
 def method_arguments(method, settings, y):
-    """Own arguments of a method; its λ grows over a share of the training."""
+    """Own arguments of a method; its λ, if any, grows during `ramp_up` epochs."""
     allowed = inspect.signature(method).parameters
-    own = sorted(set(allowed) - {"network", "class_weight", "kwargs"})
+    own = sorted(set(allowed) - {*BASE_ARGUMENTS, "kwargs"})
     unknown = sorted(set(settings.arguments) - set(own))
     if unknown:
         raise ValueError(
