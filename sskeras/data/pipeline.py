@@ -5,21 +5,32 @@ A training that was interrupted goes on with the very same batches by
 `batches(..., start=steps_done)`.
 """
 
-import functools
 import math
 
 import numpy as np
 import tensorflow as tf
 
 from sskeras.data.labels import as_labels
+from sskeras.data.sampling import drawing, list_parts
 
 
-def batches(x, y, batch_size, seed=0, labeled_per_batch=None, start=0):
+def batches(
+    x,
+    y,
+    batch_size,
+    seed=0,
+    labeled_per_batch=None,
+    start=0,
+    *,
+    with_index=False,
+    class_balanced=False,
+    class_share=None,
+):
     """Stream shuffled batches `(x, y)` without end.
 
     All images are drawn once, in random order, before any is drawn again, and every
     such round has an order of its own; a batch may reach from one into the next.
-    Without `labeled_per_batch` the order does not depend on `y`.
+    Without the options that compose a batch the order does not depend on `y`.
 
     Args:
         x: Array or memmap `(n, height, width, channels)`; it is not copied.
@@ -30,10 +41,24 @@ def batches(x, y, batch_size, seed=0, labeled_per_batch=None, start=0):
             each batch; B − k unlabeled ones follow. Both kinds then have rounds of
             their own. (The paper mixes all images: None.)
         start: First step of the stream, to resume a training.
+        with_index: Whether to add the row number of each image, for methods that
+            keep something for every image.
+        class_balanced: Whether the k labeled images come from every class alike, in
+            the order of the classes. Each class has rounds of its own; places that
+            cannot be divided go to the classes with the fewest labels, and a class
+            without labels gets none. Needs `labeled_per_batch`.
+        class_share: None, or a dict `{class index: share}` in place of
+            `labeled_per_batch`: first come max(⌊share · B⌋, 1) labeled images of each
+            class named, then all other images, labeled or not. Each class and the
+            others have rounds of their own. This follows COVID-Net's `covid_percent`
+            (`{2: 0.3}`, B = 8), whose released code walks the others in slices of B
+            and overwrites random places: it skips the images overwritten, so that
+            its epoch is shorter, and fills a short last batch with zeros.
 
     Returns:
         tf.data.Dataset of `(x, y)`: x `(B, height, width, channels)` in the dtype of
-        `x`, y int32 `(B,)`. Infinite: give `steps_per_epoch` to `fit`.
+        `x`, y int32 `(B,)`. With index: `((x, index), y)`, index int32 `(B,)`.
+        Infinite: give `steps_per_epoch` to `fit`.
 
     Raises:
         ValueError: If the shapes or numbers do not fit together.
@@ -42,11 +67,13 @@ def batches(x, y, batch_size, seed=0, labeled_per_batch=None, start=0):
 
     >>> steps = steps_per_epoch(y, 256)
     >>> model.fit(batches(x, y, 256), steps_per_epoch=steps, epochs=50)
+    >>> balanced = batches(x, y, 256, labeled_per_batch=64, class_balanced=True)
 
-    Reference: Algorithm 1 of the paper, line 3 (minibatch B).
+    Reference: Algorithm 1 of the paper, line 3 (minibatch B). `class_share`: Wang et
+    al., "COVID-Net" (Scientific Reports, 2020) and their training script.
     """
     y = as_labels(y)
-    parts = _parts(y, batch_size, labeled_per_batch)
+    parts = list_parts(y, batch_size, labeled_per_batch, class_balanced, class_share)
     if np.ndim(x) != 4 or len(x) != len(y):
         raise ValueError(
             "Expected x of shape (n, height, width, channels) and y of shape (n,). "
@@ -55,80 +82,44 @@ def batches(x, y, batch_size, seed=0, labeled_per_batch=None, start=0):
     if start < 0:
         raise ValueError(f"start is the first step, 0 or more. Received: {start}")
     x = np.asarray(x)  # of a memmap this is a view, not a copy
+    drawings = [drawing(*part, seed) for part in parts]
 
     def draw(step):
-        rows = np.concatenate([_draw(step, *part, seed) for part in parts])
-        return x[rows], y[rows]
+        rows = np.concatenate([rows_at(step) for rows_at in drawings])
+        return x[rows], rows, y[rows]
 
     def batch(step):
-        images, labels = tf.numpy_function(draw, [step], (x.dtype, tf.int32))
+        types = (x.dtype, tf.int32, tf.int32)
+        images, index, labels = tf.numpy_function(draw, [step], types)
         images.set_shape((batch_size, *x.shape[1:]))
+        index.set_shape((batch_size,))
         labels.set_shape((batch_size,))
-        return images, labels
+        return ((images, index) if with_index else images), labels
 
     steps = tf.data.Dataset.counter(start)
     stream = steps.map(batch, tf.data.AUTOTUNE, deterministic=True)
     return stream.prefetch(tf.data.AUTOTUNE)
 
 
-def steps_per_epoch(y, batch_size, labeled_per_batch=None):
+def steps_per_epoch(
+    y, batch_size, labeled_per_batch=None, *, class_balanced=False, class_share=None
+):
     """Count the steps after which every image was drawn: ceil(n / B).
 
     With `labeled_per_batch` k, every unlabeled image: ceil(n_unlabeled / (B − k)).
+    With `class_share`, every other image: ceil(n_others / places left).
 
     Args:
         y: Integer labels `(n,)`, −1 = unknown.
         batch_size: Images per batch B.
         labeled_per_batch: As in `batches`.
+        class_balanced: As in `batches`; does not change the count.
+        class_share: As in `batches`.
 
     Raises:
         ValueError: As `batches`.
     """
-    _, rows, size = _parts(as_labels(y), batch_size, labeled_per_batch)[-1]
+    y = as_labels(y)
+    parts = list_parts(y, batch_size, labeled_per_batch, class_balanced, class_share)
+    _, rows, size = parts[-1]
     return math.ceil(len(rows) / size)
-
-
-def _parts(y, batch_size, labeled_per_batch):
-    """List what a batch consists of: `(name, rows to draw from, how many)`."""
-    if len(y) == 0 or batch_size < 1:
-        raise ValueError(
-            "Expected at least one image and a batch_size of 1 or more. Received: "
-            f"{len(y)} images, batch_size={batch_size}"
-        )
-    if labeled_per_batch is None:
-        return [("all", np.arange(len(y)), batch_size)]
-    if not 1 <= labeled_per_batch < batch_size:
-        raise ValueError(
-            "labeled_per_batch must be at least 1 and below batch_size. Received: "
-            f"labeled_per_batch={labeled_per_batch}, batch_size={batch_size}"
-        )
-    labeled, unlabeled = np.flatnonzero(y >= 0), np.flatnonzero(y < 0)
-    if len(labeled) == 0 or len(unlabeled) == 0:
-        raise ValueError(
-            "labeled_per_batch needs labeled and unlabeled images. Received: "
-            f"{len(labeled)} labeled, {len(unlabeled)} unlabeled. "
-            "Drop the option: labeled_per_batch=None."
-        )
-    return [
-        ("labeled", labeled, labeled_per_batch),
-        ("unlabeled", unlabeled, batch_size - labeled_per_batch),
-    ]
-
-
-def _draw(step, name, rows, size, seed):
-    """Draw the rows at positions step · size … of one endless shuffled sequence."""
-    position = np.arange(step * size, (step + 1) * size)
-    rounds = position // len(rows)
-    drawn = np.empty(size, np.int64)
-    for number in np.unique(rounds):
-        here = rounds == number
-        order = _order(len(rows), name, seed, int(number))
-        drawn[here] = rows[order[position[here] % len(rows)]]
-    return drawn
-
-
-@functools.lru_cache(maxsize=8)  # The rounds that batches in preparation touch.
-def _order(n, name, seed, number):
-    """Shuffle n rows for one round; RandomState's stream is the same for ever."""
-    key = np.frombuffer(f"{seed} {name} {number}".encode(), np.uint8)
-    return np.random.RandomState(key).permutation(n)

@@ -10,9 +10,23 @@ import keras
 # A saved method needs the layers and metrics that its network and `compile` use.
 from sskeras import layers as layers
 from sskeras import metrics as metrics
+from sskeras.methods.adamatch import AdaMatch as AdaMatch
 from sskeras.methods.base import Method as Method
+from sskeras.methods.fixmatch import FixMatch as FixMatch
+from sskeras.methods.flexmatch import FlexMatch as FlexMatch
+from sskeras.methods.freematch import FreeMatch as FreeMatch
+from sskeras.methods.mean_teacher import MeanTeacher as MeanTeacher
+from sskeras.methods.mixmatch import MixMatch as MixMatch
+from sskeras.methods.pi_model import PiModel as PiModel
+from sskeras.methods.pseudo_label import PseudoLabel as PseudoLabel
+from sskeras.methods.softmatch import SoftMatch as SoftMatch
+from sskeras.methods.srcmt import SRCMT as SRCMT
 from sskeras.methods.ssresnet import SSResNet as SSResNet
 from sskeras.methods.supervised import Supervised as Supervised
+from sskeras.methods.temporal_ensembling import (
+    TemporalEnsembling as TemporalEnsembling,
+)
+from sskeras.methods.uda import UDA as UDA
 
 
 def find(name):

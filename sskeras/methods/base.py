@@ -3,13 +3,17 @@
 import inspect
 
 import keras
+import numpy as np
 import tensorflow as tf
 from keras import ops
 
 from sskeras import losses as sskeras_losses
-from sskeras.methods import checks
+from sskeras.methods import checks, replicas
 
-DIVISORS = ("batch", "labeled", "weight")
+DIVISORS = ("batch", "labeled", "weight")  # Of the supervised loss.
+# Where λ ramps up, it does so for 15 of the SSResNet paper's 50 epochs of 51 batches:
+# the share of the training that Laine & Aila ramp up for.
+RAMP_UP_STEPS = 15 * 51
 BASE_ARGUMENTS = ("network", "class_weight", "class_names")
 COMPILE_OPTIONS = ("optimizer", "run_eagerly", "steps_per_execution", "jit_compile")
 
@@ -23,7 +27,8 @@ class Method(keras.Model):
     To add a method, subclass this, name its losses in `loss_names`, implement
     `objective` with `keras.ops` alone, and store each constructor argument under its
     own name. What moves after the optimizer, such as an average of the weights, goes
-    into `after_update`.
+    into `after_update`. A method with `needs_index` gets `(pictures, index)` for `x`
+    in training, the index being the row of each picture in the training set.
 
     Args:
         network: Functional model from pictures to logits.
@@ -31,9 +36,15 @@ class Method(keras.Model):
         class_names: Names of the classes. They are saved with the model.
     """
 
+    paper = ""  # Authors and year.
+    needs = ""  # What the method asks for besides a network.
     paths = 1  # Outputs of the network that the method learns with.
+    needs_index = False
     loss_names = ("supervised",)
     log_names = ()  # What `fit` logs besides the losses, such as their weights.
+    class_log_names = ()  # The same, with one number for each class.
+    peak_weight = 1.0  # λ, the weight of the unsupervised loss, ...
+    ramp_up = None  # ... and the schedule by which it grows, if it does.
 
     def __init__(self, network, class_weight=None, class_names=None, **kwargs):
         # float32 outside, whatever the network computes in: probabilities, losses and
@@ -50,13 +61,34 @@ class Method(keras.Model):
             aggregation="only_first_replica",
             name="steps",
         )
+        per_class = [
+            name for log in self.class_log_names for name in self.class_entries(log)
+        ]
         self.trackers = {
             name: keras.metrics.Mean(name)
-            for name in (*self.loss_names, *self.log_names)
+            for name in (*self.loss_names, *self.log_names, *per_class)
         }
 
+    @classmethod
+    def default_weight(cls, steps=RAMP_UP_STEPS):
+        """λ, where none is given; `steps` is the length of its ramp."""
+        return cls.ramp_up(cls.peak_weight, steps) if cls.ramp_up else cls.peak_weight
+
+    @property
+    def num_classes(self):
+        """C, the number of classes."""
+        return checks.num_classes(self.network)
+
+    def class_entries(self, log):
+        """Names under which `fit` logs something that every class has one of."""
+        names = self.class_names or range(self.num_classes)
+        return [f"{log}_{name}" for name in names]
+
     def objective(self, x, y, training):
-        """Returns the class logits and a dict of losses, one for each `loss_names`."""
+        """Returns the class logits and a dict of losses, one for each `loss_names`.
+
+        A third result, a dict, is logged: numbers, or a vector with one for each class.
+        """
         raise NotImplementedError
 
     def loss_weights(self, step):
@@ -75,9 +107,9 @@ class Method(keras.Model):
         return ops.softmax(self.logits(x, training))
 
     def train_step(self, data):
-        x, y = checks.unpack(data)
+        x, y = checks.unpack(data, self)
         with tf.GradientTape() as tape:
-            logits, losses = self.objective(x, y, training=True)
+            logits, losses, *logs = self.objective(x, y, training=True)
             weights = self.loss_weights(self.steps)
             loss = total(losses, weights)
             # Replicas sum their gradients, so each contributes its share.
@@ -87,18 +119,23 @@ class Method(keras.Model):
         self.optimizer.apply(gradients, self.trainable_weights)
         self.steps.assign_add(1)
         self.after_update()
-        return self.report(x, y, logits, loss, losses | weights)
+        return self.report(x, y, logits, loss, losses, weights, *logs)
 
     def test_step(self, data):
-        x, y = checks.unpack(data)
-        logits, losses = self.objective(x, y, training=False)
+        x, y = checks.unpack(data, self)
+        logits, losses, *logs = self.objective(x, y, training=False)
         weights = self.loss_weights(self.steps)
-        return self.report(x, y, logits, total(losses, weights), losses | weights)
+        loss = total(losses, weights)
+        return self.report(x, y, logits, loss, losses, weights, *logs)
 
-    def report(self, x, y, logits, loss, values):
+    def report(self, x, y, logits, loss, *results):
         """Updates the metrics and returns them; unlabeled images have weight 0."""
         size = self.divisor(y)
         self._loss_tracker.update_state(loss, sample_weight=size)
+        values = {name: v for part in results for name, v in part.items()}
+        for log in self.class_log_names:
+            per_class = ops.unstack(values.pop(log), self.num_classes)
+            values |= zip(self.class_entries(log), per_class, strict=True)
         checks.logged(values, self)
         for name, value in values.items():
             self.trackers[name].update_state(value, sample_weight=size)
@@ -114,19 +151,20 @@ class Method(keras.Model):
 
         Args:
             y: Integer tensor of shape `(batch,)`.
-            kind: One of `DIVISORS`: "batch" for |B|, "labeled" for the number of
-                labeled images, "weight" for the sum of their class weights.
+            kind: "batch" for |B|, "labeled" and "unlabeled" for the number of such
+                images, "weight" for the sum of the class weights of the labeled ones.
 
         Returns:
             Float scalar, 1 where there is nothing to divide.
         """
         if kind == "batch":
             count = ops.cast(ops.shape(y)[0], "float32")
+        elif kind == "unlabeled":
+            count = ops.sum(1.0 - sskeras_losses.is_labeled(y))
         else:
             weight = self.class_weight if kind == "weight" else None
             count = ops.sum(sskeras_losses.label_weight(y, weight))
-        if self.distribute_strategy.num_replicas_in_sync > 1:
-            count = tf.distribute.get_replica_context().all_reduce("MEAN", count)
+        count = replicas.mean(count)
         return ops.where(count > 0, count, 1.0)
 
     def compile(
@@ -170,6 +208,9 @@ class Method(keras.Model):
         checks.no_fit_weights(class_weight, sample_weight, self)
         checks.labels(y, self)
         checks.enough_labels(y, self)
+        if self.needs_index and y is not None and not isinstance(x, (tuple, list)):
+            checks.enough_images(x, self)
+            x = (x, np.arange(len(x), dtype="int32"))
         if isinstance(kwargs.get("validation_data"), (tuple, list)):
             checks.labels(kwargs["validation_data"][1], self)
         return super().fit(x, y, *args, **kwargs)

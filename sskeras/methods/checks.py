@@ -38,6 +38,21 @@ def class_weight(weight, network):
     return weight
 
 
+def class_prior(prior, network):
+    """Returns the share of each class as a tuple of floats that sum to 1."""
+    classes = num_classes(network)
+    if prior is None:
+        return (1.0 / classes,) * classes
+    prior = tuple(float(share) for share in prior)
+    if len(prior) != classes or min(prior) < 0 or abs(sum(prior) - 1) > 1e-3:
+        raise ValueError(
+            f"`class_prior` needs the share of each of the {classes} classes of the "
+            "network, which sum to 1, such as `np.bincount(y[y >= 0], minlength="
+            f"{classes}) / np.sum(y >= 0)`. Received: {prior}"
+        )
+    return prior
+
+
 def network(network, method):
     """Returns the network if it has as many outputs as the method has paths."""
     found = len(network.outputs)
@@ -98,6 +113,13 @@ def loss_weight(name, weight):
     return weight
 
 
+def unsupervised_weight(weight, method):
+    """Returns λ of a method, its default where none is given."""
+    if weight is None:
+        return method.default_weight()
+    return loss_weight("unsupervised_weight", weight)
+
+
 def no_fit_weights(class_weight, sample_weight, method):
     """Raises where `fit` is given weights that would be ignored."""
     if class_weight is not None:
@@ -148,6 +170,71 @@ def enough_labels(y, method):
         )
 
 
+def enough_images(x, method):
+    """Raises where an array holds more images than a method has memory for."""
+    if len(x) > method.num_images:
+        raise ValueError(
+            f"{type(method).__name__} keeps something for each of `num_images="
+            f"{method.num_images}` training images. Received: {len(x)} images"
+        )
+
+
+def indexed(x, training):
+    """Returns pictures and index; the index is `None` where there is none."""
+    if isinstance(x, (tuple, list)):
+        pictures, index = x
+        return pictures, ops.cast(index, "int32")
+    if training:
+        raise ValueError(
+            "This method keeps something for each training image and needs to know "
+            "which is which. Train on arrays, `fit(x, y)`, or on a dataset of "
+            "`((pictures, index), y)`, such as `data.batches(..., with_index=True)`. "
+            "Received: pictures without an index"
+        )
+    return x, None
+
+
+def view(name, layer, default, network):
+    """Returns the layer that draws a view, a default one where none is given."""
+    layer = default() if layer is None else layer
+    shape = network.input_shape[1:]
+    if not isinstance(layer, keras.layers.Layer) or shape != views_of(layer, shape):
+        raise ValueError(
+            f"`{name}` must be a layer from pictures to pictures, such as "
+            f"`augment.{name.capitalize()}()`, or `keras.layers.Identity()` for the "
+            f"pictures themselves. Received: {layer!r}"
+        )
+    return layer
+
+
+def views_of(layer, shape):
+    """Builds a layer on pictures and returns the shape of what comes out."""
+    return layer(keras.Input(shape)).shape[1:]
+
+
+def count(name, value):
+    """Returns an integer from 1."""
+    if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < 1:
+        raise ValueError(f"`{name}` must be an integer from 1. Received: {value!r}")
+    return int(value)
+
+
+def fraction(name, value):
+    """Returns a number between 0 and 1."""
+    number = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
+    if not (number and 0 <= value <= 1):
+        raise ValueError(f"`{name}` must be a number from 0 to 1. Received: {value!r}")
+    return float(value)
+
+
+def positive(name, value):
+    """Returns a number greater than 0."""
+    number = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
+    if not (number and 0 < value < float("inf")):
+        raise ValueError(f"`{name}` must be a number above 0. Received: {value!r}")
+    return float(value)
+
+
 def logged(values, method):
     """Raises where a method returns other losses or weights than it lists."""
     if set(values) != set(method.trackers):
@@ -158,8 +245,12 @@ def logged(values, method):
         )
 
 
-def unpack(data):
-    """Returns `(x, y)` of a batch, `y` as int32 of shape `(batch,)`."""
+def unpack(data, method):
+    """Returns `(x, y)` of a batch, `y` as int32 of shape `(batch,)`.
+
+    An index beside the pictures is dropped where the method has no use for it, so that
+    all methods train on the same batches.
+    """
     x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
     if y is None:
         raise ValueError(
@@ -170,6 +261,8 @@ def unpack(data):
         raise ValueError(SAMPLE_WEIGHT)
     if len(y.shape) > 2 or (len(y.shape) == 2 and y.shape[1] != 1):
         raise ValueError(ONE_HOT + f"Received: y.shape={tuple(y.shape)}")
+    if isinstance(x, (tuple, list)) and not method.needs_index:
+        x = x[0]
     return x, ops.cast(ops.reshape(y, (-1,)), "int32")
 
 

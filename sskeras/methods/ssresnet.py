@@ -15,9 +15,6 @@ from sskeras.methods.base import DIVISORS, Method
 
 SPACES = ("logits", "probabilities")
 STOPS = ("none", "supervised", "unsupervised")
-# λ reaches 1 after 15 of the paper's 50 epochs, of 51 batches each: the share of the
-# training that Laine & Aila, whom the paper follows, ramp up for.
-RAMP_UP_STEPS = 15 * 51
 
 
 @keras.saving.register_keras_serializable("sskeras")
@@ -51,7 +48,10 @@ class SSResNet(Method):
     >>> model.fit(x, y)  # y[i] == -1 where the label is unknown
     """
 
+    paper = "Nwosu et al., 2021"
+    needs = "a network with two paths"
     paths = 2
+    ramp_up = schedules.GaussianRampUp
     loss_names = ("supervised", "unsupervised")
     log_names = ("unsupervised_weight",)
 
@@ -66,11 +66,7 @@ class SSResNet(Method):
         **kwargs,
     ):
         super().__init__(network, class_weight, **kwargs)
-        if unsupervised_weight is None:
-            unsupervised_weight = schedules.GaussianRampUp(1.0, RAMP_UP_STEPS)
-        self.unsupervised_weight = checks.loss_weight(
-            "unsupervised_weight", unsupervised_weight
-        )
+        self.unsupervised_weight = checks.unsupervised_weight(unsupervised_weight, self)
         self.consistency_space = checks.choice(
             "consistency_space", consistency_space, SPACES
         )

@@ -20,6 +20,8 @@ class Supervised(Method):
         class_weight: One float per class, or `None` for the plain ResNet.
         supervised_divisor: As in `SSResNet`, so that λ = 0 there is this method to the
             bit. "labeled" gives the usual mean over the labeled images.
+        weak: Layer that draws a view to learn from, such as `augment.Weak()`, for a
+            fair comparison with methods that have one; `None` stands for the picture.
 
     Example:
     >>> model = Supervised(networks.resnet((64, 64, 1), num_classes=3))
@@ -27,16 +29,25 @@ class Supervised(Method):
     >>> model.fit(x, y)  # y[i] == -1 where the label is unknown
     """
 
+    paper = "He et al., 2016"
+
     def __init__(
-        self, network, class_weight=None, supervised_divisor="batch", **kwargs
+        self,
+        network,
+        class_weight=None,
+        supervised_divisor="batch",
+        weak=None,
+        **kwargs,
     ):
         super().__init__(network, class_weight, **kwargs)
         self.supervised_divisor = checks.choice(
             "supervised_divisor", supervised_divisor, DIVISORS
         )
+        self.weak = checks.view("weak", weak, keras.layers.Identity, network)
 
     def objective(self, x, y, training):
-        logits = self.network(x, training=training)
+        view = self.weak(x, training=training)
+        logits = self.network(view, training=training)
         divisor = self.divisor(y, self.supervised_divisor)
         loss = losses.weighted_cross_entropy(y, logits, self.class_weight, divisor)
         return logits, {"supervised": loss}
