@@ -2,8 +2,11 @@
 
 Table of contents, loaded when first used, so that `import sskeras` is quick:
 
-- `networks`   the two-path ResNet and its supervised counterpart
-- `methods`    how a network learns: `SSResNet`, `Supervised`
+- `networks`   the two-path ResNet and its supervised counterpart, COVID-Net, and
+               backbones from `keras.applications`
+- `methods`    how a network learns: `SSResNet`, `Supervised`, `MeanTeacher`, `FixMatch`
+               and ten others; `methods.overview()` lists them
+- `augment`    weak and strong views of chest films
 - `losses`     the equations of the papers, as functions
 - `schedules`  λ(t) of the consistency losses
 - `metrics`    macro precision, recall and F as Keras metrics
@@ -20,6 +23,7 @@ import importlib
 __version__ = "0.1.0"
 
 __all__ = [
+    "augment",
     "data",
     "evaluate",
     "export",

@@ -53,6 +53,7 @@ def parser():
         return added.add_argument
 
     _train_options(command(train, "train, score on the test split, and export"))
+    command(methods, "list the methods that `train --method` takes")
     option = command(compare, "show finished runs side by side")
     option("runs", nargs="+", help="folders of finished runs")
     option = command(evaluate, "score a finished run on a manifest")
@@ -91,12 +92,27 @@ def _train_options(option):
     option(
         "--class-weight", nargs="+", default=(), metavar="W", type=float, help=weight
     )
+    network = "name of sskeras.networks or keras.applications (the method's ResNet)"
+    option("--network", default="", metavar="NAME", help=network)
+    weights = "imagenet or a file, for a network of keras.applications (none)"
+    option("--weights", default="", help=weights)
     setting("filters", "filters of the two stages", type=int, nargs=2)
     setting("dropout", "rate before the last layer", type=float)
     setting("epochs", "passes over the training pictures", type=int)
     setting("batch_size", "pictures in a batch", type=int)
     labeled = "labeled pictures in each batch; 0 draws uniformly, as in the paper"
     setting("labeled_per_batch", labeled, type=int)
+    balanced = "draw these labeled pictures from all classes alike"
+    option("--class-balanced", action="store_true", help=balanced)
+    share = "share of each batch for labeled pictures of a class, as in COVID-Net"
+    option(
+        "--class-share",
+        nargs="+",
+        default=[],
+        metavar="CLASS=SHARE",
+        type=_named,
+        help=share,
+    )
     setting("learning_rate", "of Adam", type=float)
     setting("ramp_up", "epochs during which λ grows", type=float)
     setting("precision", "dtype policy", choices=PRECISIONS)
@@ -123,6 +139,7 @@ def train(arguments):
     """`sskeras train`."""
     given = vars(arguments)
     given["arguments"] = dict(given["set"])
+    given["class_share"] = dict(given["class_share"])
     names = [field.name for field in dataclasses.fields(Settings)]
     settings = Settings(**{name: given[name] for name in names})
     _load_tensorflow()
@@ -135,6 +152,14 @@ def train(arguments):
         raise
     show({arguments.out: scores})
     print(f"\nResults are in '{arguments.out}'. {NOTE}")
+
+
+def methods(arguments):
+    """`sskeras methods`."""
+    _load_tensorflow()
+    from sskeras import methods
+
+    print(methods.overview())
 
 
 def compare(arguments):

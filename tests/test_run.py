@@ -18,7 +18,7 @@ from PIL import Image
 from data_tools import phantom
 from sskeras import data
 from sskeras.experiments import train as training
-from sskeras.experiments import use
+from sskeras.experiments import build, use
 from sskeras.experiments.checkpoint import Checkpoint
 from sskeras.experiments.folder import RunFolder
 from sskeras.experiments.settings import Settings
@@ -263,7 +263,7 @@ def test_precision_does_not_outlive_the_building(manifest):
     mixed = settings(manifest, precision="mixed_bfloat16")
     _, _, classes, y = training.read(mixed)
     with training.precision(mixed.precision):
-        model = training.build(mixed, classes, y)
+        model = build.model(mixed, classes, y)
     assert model.network.get_layer("shared_conv").compute_dtype == "bfloat16"
     assert keras.config.dtype_policy().name == "float32"
 

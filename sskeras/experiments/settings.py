@@ -20,12 +20,19 @@ class Settings:
         channels: 1 for grey, 3 for color.
         classes: Class names in order; empty stands for `data.class_names`.
         class_weight: One float per class; empty stands for ones.
-        filters: Filters of the network's two stages.
+        network: Name of a network: of `sskeras.networks`, or of `keras.applications`
+            for `networks.backbone`; empty stands for the method's residual network.
+        weights: "imagenet" or a file, for a network of `keras.applications`.
+        filters: Filters of the two stages of a residual network; the second number is
+            also that of the two paths on another network.
         dropout: Rate of the network's dropout.
         epochs: Passes over the training images.
         batch_size: Images in a batch.
         labeled_per_batch: Labeled images in each batch; 0 stands for batches drawn
             uniformly, as in the paper.
+        class_balanced: Whether these labeled images come from all classes alike.
+        class_share: Share of each batch that is drawn from the labeled images of a
+            class, by its name, such as `{"covid-19": 0.3}`.
         learning_rate: Of Adam. The paper's 0.1 is not usable with Adam.
         ramp_up: Epochs during which λ grows to its full value.
         precision: Dtype policy of the network.
@@ -40,11 +47,15 @@ class Settings:
     channels: int = 1
     classes: tuple[str, ...] = ()
     class_weight: tuple[float, ...] = ()
+    network: str = ""
+    weights: str = ""
     filters: tuple[int, int] = (64, 128)
     dropout: float = 0.5
     epochs: int = 15
     batch_size: int = 256
     labeled_per_batch: int = 0
+    class_balanced: bool = False
+    class_share: dict = dataclasses.field(default_factory=dict)
     learning_rate: float = 1e-3
     ramp_up: float = 15
     precision: str = "float32"

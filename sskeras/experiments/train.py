@@ -1,18 +1,16 @@
 """One run, from a manifest to scores, figures and exported models."""
 
 import contextlib
-import inspect
 import sys
 
 import keras
 import numpy as np
 import pandas as pd
 
-from sskeras import data, export, methods, networks, plots, schedules
-from sskeras.experiments import use
+from sskeras import data, export, plots
+from sskeras.experiments import build, use
 from sskeras.experiments.checkpoint import Checkpoint
 from sskeras.experiments.folder import RunFolder, whole, write_text
-from sskeras.methods.base import BASE_ARGUMENTS
 
 
 def train(settings, out, cache=None):
@@ -32,7 +30,7 @@ def train(settings, out, cache=None):
     folder, content = RunFolder(out), settings.to_json()
     folder.check(content)
     with precision(settings.precision):
-        model = build(settings, classes, y)
+        model = build.model(settings, classes, y)
     print(summary(classes, y, settings), flush=True)
     x, x_test = (
         data.load_pictures(
@@ -80,48 +78,8 @@ def summary(classes, y, settings):
     return (
         f"{settings.method}: {len(y)} training pictures, {np.sum(y >= 0)} labeled: "
         f"{', '.join(counts)}; {settings.epochs} epochs of "
-        f"{data.steps_per_epoch(y, *_batch(settings))} steps"
+        f"{build.steps_per_epoch(settings, classes, y)} steps"
     )
-
-
-def build(settings, classes, y):
-    """Returns the compiled method that the settings describe."""
-    keras.utils.set_random_seed(settings.seed)
-    method = methods.find(settings.method)
-    make = networks.two_path_resnet if method.paths == 2 else networks.resnet
-    network = make(
-        (settings.image_size, settings.image_size, settings.channels),
-        num_classes=len(classes),
-        filters=settings.filters,
-        dropout=settings.dropout,
-    )
-    model = method(
-        network,
-        class_weight=settings.class_weight or None,
-        class_names=classes,
-        **method_arguments(method, settings, y),
-    )
-    adam = keras.optimizers.Adam(settings.learning_rate, epsilon=1e-8)
-    model.compile(adam, metrics=["accuracy"])
-    return model
-
-
-def method_arguments(method, settings, y):
-    """Own arguments of a method; its λ, if any, grows during `ramp_up` epochs."""
-    allowed = inspect.signature(method).parameters
-    own = sorted(set(allowed) - {*BASE_ARGUMENTS, "kwargs"})
-    unknown = sorted(set(settings.arguments) - set(own))
-    if unknown:
-        raise ValueError(
-            f"{method.__name__} has no argument {', '.join(unknown)} to set. "
-            f"Its own arguments are: {', '.join(own)}"
-        )
-    arguments = dict(settings.arguments)
-    if "unsupervised_weight" in allowed:
-        peak = arguments.get("unsupervised_weight", 1.0)
-        steps = settings.ramp_up * data.steps_per_epoch(y, *_batch(settings))
-        arguments["unsupervised_weight"] = schedules.GaussianRampUp(peak, round(steps))
-    return arguments
 
 
 def fit(model, x, y, settings, folder):
@@ -131,11 +89,15 @@ def fit(model, x, y, settings, folder):
     done = checkpoint.restore(model)
     if done:
         print(f"Taking up the run after epoch {done} of {settings.epochs}.", flush=True)
-    batch_size, labeled_per_batch = _batch(settings)
-    steps = data.steps_per_epoch(y, batch_size, labeled_per_batch)
+    steps = build.steps_per_epoch(settings, model.class_names, y)
     model.fit(
         data.batches(
-            x, y, batch_size, settings.seed, labeled_per_batch, start=done * steps
+            x,
+            y,
+            seed=settings.seed,
+            start=done * steps,
+            with_index=model.needs_index,
+            **build.sampling(settings, model.class_names),
         ),
         epochs=settings.epochs,
         initial_epoch=done,
@@ -169,7 +131,3 @@ def precision(policy):
         yield
     finally:
         keras.config.set_dtype_policy(before)
-
-
-def _batch(settings):
-    return settings.batch_size, settings.labeled_per_batch or None

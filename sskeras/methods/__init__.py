@@ -4,6 +4,7 @@ This list is the registry: `sskeras train --method NAME` finds what stands here.
 """
 
 import importlib
+import inspect
 
 import keras
 
@@ -43,13 +44,29 @@ def find(name):
         except (ImportError, AttributeError) as error:
             raise ValueError(f"Cannot load the method {name!r}: {error}") from error
         return _usable(found, name)
-    listed = {key.lower(): value for key, value in globals().items() if _is_one(value)}
-    if name.lower() not in listed:
+    found = {method.__name__.lower(): method for method in listed()}
+    if name.lower() not in found:
         raise ValueError(
-            f"Unknown method. Expected one of {sorted(listed)}, or 'module:Class' for "
+            f"Unknown method. Expected one of {sorted(found)}, or 'module:Class' for "
             f"your own. Received: {name!r}"
         )
-    return listed[name.lower()]
+    return found[name.lower()]
+
+
+def listed():
+    """The methods of this package, by the year of their papers."""
+    found = [value for value in globals().values() if _is_one(value)]
+    return sorted(found, key=lambda method: method.paper[-4:])
+
+
+def overview():
+    """A text about each method: name, paper, what it does and what it needs."""
+    entries = []
+    for method in listed():
+        title = f"{method.__name__.lower():20} {method.paper}"
+        summary = inspect.getdoc(method).splitlines()[0]
+        entries.append(f"{title}\n    {summary}\n    Needs {method.needs}.")
+    return "\n".join(entries)
 
 
 def _usable(found, name):

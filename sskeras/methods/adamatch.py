@@ -38,6 +38,7 @@ class AdaMatch(Method):
     """
 
     paper = "Berthelot et al., 2022"
+    needs = "a weak and a strong view, twice the pictures in a step"
     loss_names = ("supervised", "unsupervised")
     log_names = ("unsupervised_weight", "mask_rate", "threshold")
     class_log_names = ("pseudo_labels",)

@@ -70,9 +70,10 @@ class Method(keras.Model):
         }
 
     @classmethod
-    def default_weight(cls, steps=RAMP_UP_STEPS):
-        """λ, where none is given; `steps` is the length of its ramp."""
-        return cls.ramp_up(cls.peak_weight, steps) if cls.ramp_up else cls.peak_weight
+    def default_weight(cls, peak=None, steps=RAMP_UP_STEPS):
+        """λ as the paper has it; `peak` is its last value, `steps` its way there."""
+        peak = cls.peak_weight if peak is None else peak
+        return cls.ramp_up(peak, steps) if cls.ramp_up else peak
 
     @property
     def num_classes(self):

@@ -32,6 +32,7 @@ class FixMatch(Method):
     """
 
     paper = "Sohn et al., 2020"
+    needs = "a weak and a strong view, twice the pictures in a step"
     loss_names = ("supervised", "unsupervised")
     log_names = ("unsupervised_weight", "mask_rate")
     class_log_names = ("pseudo_labels",)

@@ -37,7 +37,7 @@ class FlexMatch(Method):
     """
 
     paper = "Zhang et al., 2021"
-    needs = "the number of images; an index in datasets"
+    needs = "the number of images; in a dataset, an index; views as FixMatch"
     needs_index = True
     loss_names = ("supervised", "unsupervised")
     log_names = ("unsupervised_weight", "mask_rate")

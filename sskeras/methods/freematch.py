@@ -35,6 +35,7 @@ class FreeMatch(Method):
     """
 
     paper = "Wang et al., 2023"
+    needs = "a weak and a strong view, twice the pictures in a step"
     loss_names = ("supervised", "unsupervised", "fairness")
     log_names = ("unsupervised_weight", "fairness_weight", "mask_rate")
     class_log_names = ("pseudo_labels", "threshold")

@@ -46,7 +46,7 @@ class MeanTeacher(Method):
     """
 
     paper = "Tarvainen & Valpola, 2017"
-    needs = "twice the memory for weights"
+    needs = "a weak view; a second copy of the weights"
     loss_names = ("supervised", "unsupervised")
     log_names = ("unsupervised_weight", "agreement")
     peak_weight = 3.0

@@ -40,6 +40,7 @@ class MixMatch(Method):
     """
 
     paper = "Berthelot et al., 2019"
+    needs = "a weak view, three times the pictures in a step"
     loss_names = ("supervised", "unsupervised")
     log_names = ("unsupervised_weight",)
     class_log_names = ("pseudo_labels",)

@@ -39,7 +39,7 @@ class PiModel(Method):
     """
 
     paper = "Laine & Aila, 2017"
-    needs = "the labeled share of the images"
+    needs = "the share of labeled images; a weak view"
     loss_names = ("supervised", "unsupervised")
     log_names = ("unsupervised_weight", "agreement")
     peak_weight = 100.0

@@ -32,6 +32,7 @@ class PseudoLabel(Method):
     """
 
     paper = "Lee, 2013"
+    needs = "a weak view"
     loss_names = ("supervised", "unsupervised")
     log_names = ("unsupervised_weight", "mask_rate")
     class_log_names = ("pseudo_labels",)

@@ -39,7 +39,7 @@ class SoftMatch(Method):
     """
 
     paper = "Chen et al., 2023"
-    needs = "the share of each class"
+    needs = "the share of each class; views as FixMatch"
     loss_names = ("supervised", "unsupervised")
     log_names = ("unsupervised_weight", "mask_rate", "confidence", "variance")
     class_log_names = ("pseudo_labels",)

@@ -62,7 +62,7 @@ class SRCMT(Method):
     """
 
     paper = "Liu et al., 2020"
-    needs = "a network that ends in a dense layer; twice the memory for weights"
+    needs = "a network that ends in a dense layer; a weak view; a copy of the weights"
     loss_names = ("supervised", "unsupervised", "relation")
     log_names = ("unsupervised_weight", "relation_weight", "agreement")
     ramp_up = schedules.GaussianRampUp

@@ -30,6 +30,7 @@ class Supervised(Method):
     """
 
     paper = "He et al., 2016"
+    needs = "nothing more"
 
     def __init__(
         self,

@@ -43,7 +43,7 @@ class TemporalEnsembling(Method):
     """
 
     paper = "Laine & Aila, 2017"
-    needs = "the number of images and their labeled share; an index in datasets"
+    needs = "the number of images and the share of labeled ones; in a dataset, an index"
     needs_index = True
     loss_names = ("supervised", "unsupervised")
     log_names = ("unsupervised_weight", "remembered", "agreement")

@@ -40,6 +40,7 @@ class UDA(Method):
     """
 
     paper = "Xie et al., 2020"
+    needs = "a weak and a strong view, twice the pictures in a step"
     loss_names = ("supervised", "unsupervised")
     log_names = ("unsupervised_weight", "mask_rate", "annealing_threshold")
     class_log_names = ("pseudo_labels",)

@@ -46,8 +46,9 @@ def backbone(
             channels; a grey picture is shown to all three. `None` stands for
             `(224, 224, 1)`, with a model of your own for its input shape.
         weights: Initial weights of a network of `keras.applications`: `None` for
-            random ones, "imagenet", which Keras downloads once, or the path of a
-            weights file made with `include_top=False`.
+            random ones; "imagenet", which Keras downloads once; or the path of a file
+            that you saved from that network with `include_top=False` (EfficientNetB0
+            to B7 scale pictures otherwise for "imagenet" than for a path).
         filters: Filters of each path, with `paths=2`.
         dropout: Rate before the last layer.
         name: Name of the model. `None` stands for that of the backbone.
@@ -150,15 +151,13 @@ def _load(build, input_shape, weights):
     """Builds a network, with a way out where its weights cannot be downloaded."""
     try:
         return build(include_top=False, weights=weights, input_shape=input_shape)
-    except ValueError:
-        raise
-    except Exception as error:  # What Keras raises when a download fails.
-        if weights != "imagenet":
+    except Exception as error:  # No subclass of it tells of a failed download.
+        if weights != "imagenet" or isinstance(error, ValueError):
             raise
         raise ConnectionError(
             f"Cannot download the ImageNet weights of {build.__name__}: {error}. "
-            "Use `weights=None` for random weights, or bring the file from elsewhere: "
-            "into `~/.keras/models`, or anywhere with `weights=PATH`."
+            "Use `weights=None` for random weights, or bring the file from elsewhere "
+            "into `~/.keras/models`."
         ) from error
 
 
@@ -193,11 +192,9 @@ def _own(model, input_shape, weights):
 
 def _check_features(z, paths):
     """Raises where the head does not fit what the backbone returns."""
-    ranks = (4,) if paths == 2 else (2, 4)
-    if len(z.shape) not in ranks:
-        vector = " or a vector (batch, channels)" if paths == 1 else ""
+    if len(z.shape) not in ((4,) if paths == 2 else (2, 4)):
         raise ValueError(
-            f"With `paths={paths}` the backbone must end in a feature map "
-            f"(batch, height, width, channels){vector}; cut it before its pooling. "
-            f"Received: an output of shape {z.shape}"
+            "The backbone must end in a feature map (batch, height, width, channels) "
+            "or, with `paths=1`, in a vector (batch, channels). "
+            f"Received: paths={paths}, an output of shape {z.shape}"
         )
