@@ -172,9 +172,9 @@ def relation_difference(a, b, all_a=None, all_b=None, divisor=None):
 
 
 def _relations(features, others):
+    width = math.prod(features.shape[1:])
     features, others = (
-        ops.reshape(ops.cast(f, "float32"), (-1, math.prod(f.shape[1:])))
-        for f in (features, others)
+        ops.reshape(ops.cast(f, "float32"), (-1, width)) for f in (features, others)
     )
     gram = ops.matmul(features, ops.transpose(others))
     squared_length = ops.sum(ops.square(gram), axis=-1, keepdims=True)

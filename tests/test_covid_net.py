@@ -91,11 +91,17 @@ def test_activations_neither_vanish_nor_explode_at_the_start(widths):
     keras.utils.set_random_seed(0)
     network = networks.covid_net((64, 64, 1), **SMALL, widths=widths)
     names = ["stem", "stage1_sum3", "stage2_sum4", "stage3_sum6", "stage4_sum3"]
-    names += ["dense1", "dense2", "logits"]
+    names += ["dense1", "dense2", "logits", "stage2_pepx1_expand"]
     tensors = [network.get_layer(name).output for name in names]
+    tensors += [network.get_layer("stage2_pepx1_depthwise").output]
     x = np.random.default_rng(0).integers(0, 256, (4, 64, 64, 1))
-    for name, y in zip(names, keras.Model(network.inputs[0], tensors)(x), strict=True):
-        assert 0.1 < np.sqrt(np.mean(np.square(y))) < 10, name
+    sizes = [
+        float(np.sqrt(np.mean(np.square(y))))
+        for y in keras.Model(network.inputs[0], tensors)(x)
+    ]
+    assert all(0.1 < size < 10 for size in sizes[:8]), sizes
+    # Beside the chain, which carries the signal anyway, a module must do so as well.
+    assert 0.5 < sizes[9] / sizes[8] < 2
 
 
 def test_the_small_network_has_the_size_its_docstring_says():

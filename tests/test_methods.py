@@ -1,31 +1,13 @@
 """Every method keeps the same promises. A new method only adds a line to `NEEDED`."""
 
-import inspect
-
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from keras import layers
+from small_methods import NEEDED, SHAPE, in_training, new, without_dropout
 
-from sskeras import methods, networks
-from sskeras.layers import BatchNormalization
-
-SHAPE = (16, 16, 1)
-
-
-def tiny(paths=1, dropout=0.2):
-    """A network that is traced quickly, with all kinds of layers that matter."""
-    pictures = keras.Input(SHAPE)
-    x = layers.Rescaling(1 / 255)(pictures)
-    x = layers.Conv2D(8, 3, strides=2, use_bias=False, name="shared_conv")(x)
-    x = layers.ReLU()(BatchNormalization()(x))
-    x = layers.GlobalAveragePooling2D()(x)
-    logits = [
-        layers.Dense(3, dtype="float32")(layers.Dropout(dropout)(x))
-        for _ in range(paths)
-    ]
-    return keras.Model(pictures, logits if paths > 1 else logits[0])
+from sskeras import data, methods, networks
+from sskeras.experiments.checkpoint import Checkpoint
 
 
 def resnet():
@@ -36,46 +18,13 @@ def two_path():
     return networks.two_path_resnet(SHAPE, 3, filters=(4, 8), dropout=0.2)
 
 
-# What a method needs besides a network, for 16 images of which half are labeled. A low
-# threshold lets some, but not all, images of an untrained network pass.
-NEEDED = {
-    "AdaMatch": {},
-    "FixMatch": {"threshold": 0.4},
-    "FlexMatch": {"num_images": 16, "threshold": 0.4},
-    "FreeMatch": {},
-    "MeanTeacher": {},
-    "MixMatch": {},
-    "PiModel": {"labeled_share": 0.5},
-    "PseudoLabel": {"threshold": 0.4},
-    "SRCMT": {},
-    "SSResNet": {},
-    "SoftMatch": {},
-    "Supervised": {},
-    "TemporalEnsembling": {"num_images": 16, "labeled_share": 1.0},
-    "UDA": {"threshold": 0.4},
-}
-
-
-def new(name, still=False, **kwargs):
-    """A method; with `still`, views are the pictures themselves."""
-    method = getattr(methods, name)
-    network = tiny(method.paths)
-    arguments = inspect.signature(method).parameters
-    if "unsupervised_weight" in arguments:
-        kwargs.setdefault("unsupervised_weight", 0.5)
-    if still:
-        views = {"weak", "strong"} & set(arguments)
-        kwargs |= {view: layers.Identity() for view in views}
-    return method(network, **NEEDED[name] | kwargs)
-
-
 @pytest.fixture(params=NEEDED)
 def make(request):
     """Makes a compiled method from its own arguments."""
 
-    def compiled(optimizer="adam", eager=True, jit_compile=False, **kwargs):
+    def compiled(optimizer="adam", eager=True, jit_compile=False, seed=0, **kwargs):
         """Eagerly, unless the graph matters: a step or two need no tracing."""
-        keras.utils.set_random_seed(0)
+        keras.utils.set_random_seed(seed)
         model = new(request.param, **kwargs)
         model.compile(
             optimizer,
@@ -86,18 +35,6 @@ def make(request):
         return model
 
     return compiled
-
-
-def in_training(model, x):
-    """What `objective` gets in training: some methods also want to know the images."""
-    return (x, np.arange(len(x))) if model.needs_index else x
-
-
-def without_dropout(model):
-    for layer in model._flatten_layers():
-        if isinstance(layer, layers.Dropout):
-            layer.rate = 0
-    return model
 
 
 def fit(model, x, y, epochs=2, batch_size=8):
@@ -255,6 +192,32 @@ def test_save_load_and_go_on(make, batch, tmp_path):
         without_dropout(trained).train_function = None
         fit(trained, x, y)
     assert_same_weights(loaded, model, rtol=1e-5, atol=1e-6)
+
+
+def test_a_checkpoint_takes_up_the_training(make, batch, tmp_path):
+    """To the bit: dropout, views, memories, averages and teachers included."""
+
+    def train(model, checkpoint, first, last):
+        stream = data.batches(
+            *batch, batch_size=8, start=2 * first, with_index=model.needs_index
+        )
+        model.fit(
+            stream,
+            steps_per_epoch=2,
+            initial_epoch=first,
+            epochs=last,
+            callbacks=[checkpoint],
+            shuffle=False,
+            verbose=0,
+        )
+
+    whole, begun, taken_up = (make(seed=seed) for seed in (0, 0, 1))
+    train(whole, Checkpoint(tmp_path / "whole.npz", []), 0, 2)
+    train(begun, Checkpoint(tmp_path / "halved.npz", []), 0, 1)
+    checkpoint = Checkpoint(tmp_path / "halved.npz", [])
+    assert checkpoint.restore(taken_up) == 1
+    train(taken_up, checkpoint, 1, 2)
+    assert_same_weights(taken_up, whole, rtol=0)
 
 
 @keras.saving.register_keras_serializable("tests")

@@ -2,14 +2,19 @@
 
 import functools
 import importlib
+import os
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
 
+import sskeras
+from data_tools import phantom
 from sskeras import cli, methods, networks
 
 ROOT = Path(__file__).parents[1]
@@ -81,11 +86,49 @@ def test_the_method_of_the_readme_learns(batch):
     assert history["entropy_weight"][0] == pytest.approx(0.1)
 
 
+def test_the_method_of_the_readme_trains_from_the_command_line(tmp_path):
+    [example] = [block for block in blocks("python") if "Method)" in block]
+    (tmp_path / "mine.py").write_text(example)
+    phantom.write(tmp_path / "films", count=120, size=32, seed=0)
+    command = "train --method mine:EntropyMinimization --data films --out run"
+    command += " --image-size 32 --filters 4 8 --epochs 1 --batch-size 64"
+    done = subprocess.run(
+        [sys.executable, "-m", "sskeras.cli", *command.split()],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+    assert not done.returncode, done.stderr
+    assert "entropy_weight" in (tmp_path / "run" / "history.csv").read_text()
+    assert (tmp_path / "run" / "saved_model" / "saved_model.pb").exists()
+
+
+def test_every_method_is_in_the_table():
+    rows = re.findall(
+        r"^\| `(\w+)` \| (?:\[([^]]+)\]|([^|]+) \|)", README, re.MULTILINE
+    )
+    named = {name: linked or plain for name, linked, plain in rows}
+    expected = {method.__name__: method.paper for method in methods.listed()}
+    assert {name: named.get(name) for name in expected} == expected
+    text = methods.overview()
+    for method in methods.listed():
+        assert f"\n    Needs {method.needs}." in text and method.needs, method
+
+
+def test_the_methods_of_the_readme_can_be_made(batch):
+    [example] = [block for block in blocks("python") if "PiModel(" in block]
+    x, y = batch
+    network = networks.resnet((16, 16, 1), 3, filters=(4, 8))
+    exec(example, {"sskeras": sskeras, "network": network, "x": x, "y": y})
+
+
 def test_the_commands_of_the_readme_parse():
     text = "\n".join(blocks("bash")).replace("\\\n", " ")
     commands = [line for line in text.splitlines() if line.startswith("sskeras ")]
     assert {line.split()[1] for line in commands} == {
         "train",
+        "methods",
         "compare",
         "evaluate",
         "predict",

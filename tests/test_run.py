@@ -16,9 +16,9 @@ import pytest
 from PIL import Image
 
 from data_tools import phantom
-from sskeras import data
-from sskeras.experiments import train as training
+from sskeras import data, methods
 from sskeras.experiments import build, use
+from sskeras.experiments import train as training
 from sskeras.experiments.checkpoint import Checkpoint
 from sskeras.experiments.folder import RunFolder
 from sskeras.experiments.settings import Settings
@@ -257,6 +257,66 @@ def test_unknown_arguments_name_those_there_are(manifest):
     wanted = settings(manifest, arguments={"lambda": 3})
     with pytest.raises(ValueError, match="no argument lambda.*unsupervised_weight"):
         training.train(wanted, manifest.parent / "never")
+
+
+def made(wanted):
+    _, _, classes, y = training.read(wanted)
+    return build.model(wanted, classes, y), y
+
+
+@pytest.mark.parametrize("method", methods.listed(), ids=lambda m: m.__name__)
+def test_what_a_method_needs_follows_from_the_data(manifest, method):
+    model, y = made(settings(manifest, method=method.__name__.lower(), ramp_up=2))
+    expected = {
+        "num_images": len(y),
+        "labeled_share": np.mean(y >= 0),
+        "class_prior": np.bincount(y[y >= 0]) / np.sum(y >= 0),
+        "annealing_steps": 9,
+    }
+    for name, value in expected.items():
+        if hasattr(model, name):
+            assert getattr(model, name) == pytest.approx(value), name
+    if method.ramp_up:
+        assert model.unsupervised_weight.peak == method.peak_weight
+        assert model.unsupervised_weight.steps == 6
+
+
+def test_arguments_that_are_set_come_first(manifest):
+    own = {"unsupervised_weight": 50, "labeled_share": 1, "momentum": 0.5}
+    model, _ = made(settings(manifest, method="temporalensembling", arguments=own))
+    assert model.unsupervised_weight.peak == 50
+    assert (model.labeled_share, model.momentum) == (1, 0.5)
+    few = settings(
+        manifest, method="pimodel", labeled_per_batch=16, class_balanced=True
+    )
+    assert made(few)[0].labeled_share == 16 / few.batch_size
+
+
+def test_networks_are_found_by_name(manifest):
+    small = settings(manifest, method="supervised", network="small_covid_net")
+    assert made(small)[0].network.name == "small_covid_net"
+    mobile = settings(manifest, network="mobilenetv3small")
+    assert len(made(mobile)[0].network.outputs) == 2
+    with pytest.raises(ValueError, match="DenseNet121"):
+        made(settings(manifest, network="densenet112"))
+
+
+def test_class_shares_are_by_name(manifest):
+    wanted = settings(manifest, class_share={"covid-19": 0.25}, batch_size=8)
+    _, _, classes, y = training.read(wanted)
+    options = build.sampling(wanted, classes)
+    assert options["class_share"] == {2: 0.25}
+    others = np.sum(y != 2)
+    assert build.steps_per_epoch(wanted, classes, y) == -(-others // 6)
+    with pytest.raises(ValueError, match="flu.*Expected some of"):
+        build.sampling(settings(manifest, class_share={"flu": 0.25}), classes)
+
+
+def test_a_method_with_a_memory_trains_from_the_settings(manifest, tmp_path):
+    wanted = settings(manifest, method="flexmatch", epochs=1)
+    training.train(wanted, tmp_path / "run")
+    model = use.load(tmp_path / "run")
+    assert model.num_images == model.winner.shape[0] == 165
 
 
 def test_precision_does_not_outlive_the_building(manifest):

@@ -116,4 +116,7 @@ def test_probabilities_bound_the_consistency_loss(batch):
 
 def test_the_default_ramp_is_that_of_the_paper():
     model = methods.SSResNet(networks.two_path_resnet(SHAPE, 3, (4, 8)))
-    assert repr(model.unsupervised_weight) == "GaussianRampUp(peak=1.0, steps=765)"
+    assert (
+        repr(model.unsupervised_weight)
+        == "GaussianRampUp(peak=1.0, steps=765, start=1)"
+    )

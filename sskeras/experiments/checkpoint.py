@@ -31,7 +31,6 @@ class Checkpoint(keras.callbacks.Callback):
         Raises:
             ValueError: If the file is damaged.
         """
-        model.optimizer.build(model.trainable_variables)
         if not self.path.exists():
             return 0
         try:

@@ -105,6 +105,7 @@ class Method(keras.Model):
         return outputs[0] if isinstance(outputs, (list, tuple)) else outputs
 
     def call(self, x, training=False):
+        x, _ = checks.indexed(x, training=False)
         return ops.softmax(self.logits(x, training))
 
     def train_step(self, data):
@@ -201,6 +202,9 @@ class Method(keras.Model):
         )
         # A symbolic call builds the model: `fit`, then `export`, just works.
         self(keras.Input(self.network.input_shape[1:]))
+        # Otherwise the first step creates its variables and is traced twice.
+        with self.distribute_strategy.scope():
+            self.optimizer.build(self.trainable_variables)
 
     def fit(
         self, x=None, y=None, *args, class_weight=None, sample_weight=None, **kwargs
@@ -239,7 +243,6 @@ class Method(keras.Model):
             metrics=config["weighted_metrics"],
             **{name: config[name] for name in COMPILE_OPTIONS},
         )
-        self.optimizer.build(self.trainable_variables)
 
 
 def total(losses, weights):

@@ -33,10 +33,10 @@ def covid_net(
     these numbers; a search had chosen them module by module. "calibrated" takes simple
     ratios because the total then is the published 117.4 M, not because they are the
     authors'. Neither the figure nor the paper shows activations, downsampling or
-    initializers: here every convolution but those of the chain has a bias and a ReLU,
-    stages begin with 2x2 max pooling, and a module starts out small beside the sum that
-    it joins, which keeps the activations in range. COVIDNet-CXR Large (127.4 M) cannot
-    be reconstructed: no figure of it exists.
+    initializers: here every convolution has a bias and, but for those of the chain, a
+    ReLU; stages begin with 2x2 max pooling; a module starts out small beside the sum
+    that it joins, which keeps the activations in range. COVIDNet-CXR Large (127.4 M)
+    cannot be reconstructed: no figure of it exists.
 
     Scores of this network are those of a training from scratch. The authors pre-trained
     theirs on ImageNet and withhold these weights. Who compares with COVID-Net numbers
