@@ -7,7 +7,6 @@ choice changes the balance between the losses.
 
 import math
 
-import keras
 from keras import ops
 
 
@@ -33,6 +32,19 @@ def label_weight(y, class_weight=None):
     return weight * ops.take(per_class, ops.maximum(y, 0))
 
 
+def one_hot(y, num_classes):
+    """Labels as distributions; unlabeled images borrow class 0.
+
+    Args:
+        y: Integer tensor of shape `(batch,)`.
+        num_classes: C.
+
+    Returns:
+        Float tensor of shape `(batch, num_classes)`.
+    """
+    return ops.one_hot(ops.maximum(y, 0), num_classes, dtype="float32")
+
+
 def weighted_cross_entropy(y, logits, class_weight=None, divisor=None):
     """Equation 10 and Algorithm 1, line 6: -1/|B| Σ w[y_i] log φ(z_i)[y_i].
 
@@ -53,13 +65,10 @@ def weighted_cross_entropy(y, logits, class_weight=None, divisor=None):
         Nwosu et al., "Semi-supervised Learning for COVID-19 Image Classification via
         ResNet" (2021).
     """
-    weight = label_weight(y, class_weight)
-    # Unlabeled rows borrow class 0, with weight 0: a label of -1 is an error on CPU
-    # and not-a-number under XLA.
-    cross_entropy = keras.losses.sparse_categorical_crossentropy(
-        ops.maximum(y, 0), ops.cast(logits, "float32"), from_logits=True
-    )
-    return ops.sum(weight * cross_entropy) / _or_batch_size(divisor, y)
+    # Keras's own loss fails on a label of -1, and in a graph it silently takes a
+    # softmax in front of it for a mistake.
+    target = one_hot(y, logits.shape[-1])
+    return cross_entropy(target, logits, label_weight(y, class_weight), divisor)
 
 
 def mean_squared_difference(a, b, divisor=None, weight=None):
@@ -178,7 +187,8 @@ def _relations(features, others):
     )
     gram = ops.matmul(features, ops.transpose(others))
     squared_length = ops.sum(ops.square(gram), axis=-1, keepdims=True)
-    return gram * ops.rsqrt(ops.maximum(squared_length, 1e-24))
+    # An ε under the root would leave the value at 0 but blow up the gradient.
+    return gram * ops.rsqrt(ops.where(squared_length > 0, squared_length, 1.0))
 
 
 def fairness(seen, histogram, strong, strong_histogram):

@@ -39,7 +39,7 @@ NEEDED = {
     "PseudoLabel": {"threshold": 0.4},
     "SRCMT": {},
     "SSResNet": {},
-    "SoftMatch": {},
+    "SoftMatch": {"class_prior": (0.4, 0.4, 0.2)},
     "Supervised": {},
     "TemporalEnsembling": {"num_images": 16, "labeled_share": 1.0},
     "UDA": {"threshold": 0.4},

@@ -58,7 +58,7 @@ class AdaMatch(Method):
         super().__init__(network, class_weight, **kwargs)
         self.unsupervised_weight = checks.unsupervised_weight(unsupervised_weight, self)
         self.threshold = checks.fraction("threshold", threshold)
-        self.momentum = checks.fraction("momentum", momentum)
+        self.momentum = checks.momentum("momentum", momentum)
         self.weak = checks.view("weak", weak, augment.Weak, network)
         self.strong = checks.view("strong", strong, augment.Strong, network)
         self.supervised_divisor = checks.choice(

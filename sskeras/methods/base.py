@@ -106,7 +106,7 @@ class Method(keras.Model):
 
     def call(self, x, training=False):
         x, _ = checks.indexed(x, training=False)
-        return ops.softmax(self.logits(x, training))
+        return ops.softmax(ops.cast(self.logits(x, training), "float32"))
 
     def train_step(self, data):
         x, y = checks.unpack(data, self)
@@ -213,9 +213,10 @@ class Method(keras.Model):
         checks.no_fit_weights(class_weight, sample_weight, self)
         checks.labels(y, self)
         checks.enough_labels(y, self)
-        if self.needs_index and y is not None and not isinstance(x, (tuple, list)):
-            checks.enough_images(x, self)
-            x = (x, np.arange(len(x), dtype="int32"))
+        if self.needs_index and y is not None:
+            if not isinstance(x, (tuple, list)):
+                x = (x, np.arange(len(x), dtype="int32"))
+            checks.enough_memory(x[1], self)
         if isinstance(kwargs.get("validation_data"), (tuple, list)):
             checks.labels(kwargs["validation_data"][1], self)
         return super().fit(x, y, *args, **kwargs)

@@ -41,8 +41,6 @@ def class_weight(weight, network):
 def class_prior(prior, network):
     """Returns the share of each class as a tuple of floats that sum to 1."""
     classes = num_classes(network)
-    if prior is None:
-        return (1.0 / classes,) * classes
     prior = tuple(float(share) for share in prior)
     if len(prior) != classes or min(prior) < 0 or abs(sum(prior) - 1) > 1e-3:
         raise ValueError(
@@ -170,12 +168,13 @@ def enough_labels(y, method):
         )
 
 
-def enough_images(x, method):
-    """Raises where an array holds more images than a method has memory for."""
-    if len(x) > method.num_images:
+def enough_memory(index, method):
+    """Raises where an index array names images that a method has no memory for."""
+    if len(index) and not (0 <= np.min(index) and np.max(index) < method.num_images):
         raise ValueError(
             f"{type(method).__name__} keeps something for each of `num_images="
-            f"{method.num_images}` training images. Received: {len(x)} images"
+            f"{method.num_images}` training images, counted from 0. Received: images "
+            f"{np.min(index)} to {np.max(index)}"
         )
 
 
@@ -224,6 +223,13 @@ def fraction(name, value):
     number = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
     if not (number and 0 <= value <= 1):
         raise ValueError(f"`{name}` must be a number from 0 to 1. Received: {value!r}")
+    return float(value)
+
+
+def momentum(name, value):
+    """Returns a number from 0 to below 1: with 1 nothing would ever move."""
+    if fraction(name, value) == 1:
+        raise ValueError(f"`{name}` must be below 1. Received: {value!r}")
     return float(value)
 
 

@@ -55,7 +55,7 @@ class FreeMatch(Method):
         super().__init__(network, class_weight, **kwargs)
         self.unsupervised_weight = checks.unsupervised_weight(unsupervised_weight, self)
         self.fairness_weight = checks.loss_weight("fairness_weight", fairness_weight)
-        self.momentum = checks.fraction("momentum", momentum)
+        self.momentum = checks.momentum("momentum", momentum)
         self.weak = checks.view("weak", weak, augment.Weak, network)
         self.strong = checks.view("strong", strong, augment.Strong, network)
         self.supervised_divisor = checks.choice(

@@ -68,7 +68,7 @@ class MeanTeacher(Method):
         super().__init__(network, class_weight, **kwargs)
         self.unsupervised_weight = checks.unsupervised_weight(unsupervised_weight, self)
         self.cost = checks.choice("cost", cost, COSTS)
-        self.decay = checks.fraction("decay", decay)
+        self.decay = checks.momentum("decay", decay)
         self.batch_norm = checks.choice("batch_norm", batch_norm, teacher.BATCH_NORMS)
         self.predict_with = checks.choice("predict_with", predict_with, teacher.MODELS)
         self.weak = checks.view("weak", weak, augment.Weak, network)
@@ -83,16 +83,17 @@ class MeanTeacher(Method):
         target = ops.stop_gradient(
             self.teacher(self.weak(x, training=training), training=own_batches)
         )
+        # The student learns; outside training, the model that predicts is scored.
+        answer = student if training or self.predict_with == "student" else target
         divisor = self.divisor(y, self.supervised_divisor)
         supervised = losses.weighted_cross_entropy(
-            y, student, self.class_weight, divisor
+            y, answer, self.class_weight, divisor
         )
         unsupervised = self.consistency(student, target, self.divisor(y))
-        answer = student if training or self.predict_with == "student" else target
         return (
             answer,
             {"supervised": supervised, "unsupervised": unsupervised},
-            {"agreement": teacher.agreement(student, target)},
+            {"agreement": ops.mean(teacher.agreement(student, target))},
         )
 
     def consistency(self, student, target, divisor):

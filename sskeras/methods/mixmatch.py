@@ -110,7 +110,7 @@ class MixMatch(Method):
 
     def targets(self, y, guess):
         """The label of an image as a distribution, or the guess where it has none."""
-        label = ops.one_hot(ops.maximum(y, 0), self.num_classes, dtype="float32")
+        label = losses.one_hot(y, self.num_classes)
         return ops.where(ops.expand_dims(y, -1) >= 0, label, guess)
 
     def mix(self, pictures, target):
@@ -141,5 +141,4 @@ class MixMatch(Method):
 
 def sharpen(probabilities, temperature):
     """p_c^(1/T) / Σ p^(1/T), equation 7."""
-    powers = ops.power(probabilities, 1.0 / temperature)
-    return powers / ops.sum(powers, axis=-1, keepdims=True)
+    return ops.softmax(ops.log(ops.maximum(probabilities, 1e-30)) / temperature)

@@ -76,7 +76,7 @@ class PiModel(Method):
         return (
             a,
             {"supervised": supervised, "unsupervised": unsupervised},
-            {"agreement": teacher.agreement(a, b)},
+            {"agreement": ops.mean(teacher.agreement(a, b))},
         )
 
     def loss_weights(self, step):

@@ -23,7 +23,7 @@ class SoftMatch(Method):
     Args:
         network: A model with one output of logits.
         class_prior: Share of each class among the unlabeled images, for example
-            `np.bincount(y[y >= 0]) / np.sum(y >= 0)`; `None` stands for equal shares.
+            `np.bincount(y[y >= 0]) / np.sum(y >= 0)`; the paper's is equal shares.
         class_weight: One float per class, or `None` for ones.
         unsupervised_weight: λ, a float or a schedule; `None` stands for 1.
         sigmas: Width of the Gaussian, in standard deviations of the confidence.
@@ -47,7 +47,7 @@ class SoftMatch(Method):
     def __init__(
         self,
         network,
-        class_prior=None,
+        class_prior,
         class_weight=None,
         unsupervised_weight=None,
         sigmas=2.0,
@@ -61,7 +61,7 @@ class SoftMatch(Method):
         self.class_prior = checks.class_prior(class_prior, network)
         self.unsupervised_weight = checks.unsupervised_weight(unsupervised_weight, self)
         self.sigmas = checks.positive("sigmas", sigmas)
-        self.momentum = checks.fraction("momentum", momentum)
+        self.momentum = checks.momentum("momentum", momentum)
         self.weak = checks.view("weak", weak, augment.Weak, network)
         self.strong = checks.view("strong", strong, augment.Strong, network)
         self.supervised_divisor = checks.choice(

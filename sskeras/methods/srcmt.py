@@ -49,9 +49,10 @@ class SRCMT(Method):
         decay: α of the teacher's moving average.
         preset: "as_described", the method of the paper, or "as_released", what its
             code does: a softmax is applied to probabilities before the cross entropy,
-            which then cannot fall below 0.55 for three classes; λ is 0 for the first
-            70 % of its ramp; class weights also enter the consistency loss; the teacher
-            normalizes with its own batches; the student predicts.
+            which then cannot fall below 0.55 for three classes; a Gaussian ramp of λ
+            is 0 for the first 70 % of its steps; class weights also enter the
+            consistency loss; the teacher normalizes with its own batches; the student
+            predicts.
         weak: Layer that draws a view; `None` stands for `augment.Weak()`.
         supervised_divisor: What the supervised loss is divided by, as in `SSResNet`.
 
@@ -85,7 +86,7 @@ class SRCMT(Method):
         weight = checks.unsupervised_weight(unsupervised_weight, self)
         self.unsupervised_weight = gated(weight) if self.options["gated"] else weight
         self.relation_weight = checks.loss_weight("relation_weight", relation_weight)
-        self.decay = checks.fraction("decay", decay)
+        self.decay = checks.momentum("decay", decay)
         self.weak = checks.view("weak", weak, augment.Weak, network)
         self.supervised_divisor = checks.choice(
             "supervised_divisor", supervised_divisor, DIVISORS
@@ -113,15 +114,17 @@ class SRCMT(Method):
             replicas.gather(target_features),
             size,
         )
-        answers_as_student = training or self.options["predict_with"] == "student"
+        # The student learns; outside training, the model that predicts is scored.
+        by_student = training or self.options["predict_with"] == "student"
+        answer = student if by_student else target
         return (
-            student if answers_as_student else target,
+            answer,
             {
-                "supervised": self.supervised(y, student),
+                "supervised": self.supervised(y, answer),
                 "unsupervised": self.consistency(student, target, size),
                 "relation": relation,
             },
-            {"agreement": teacher.agreement(student, target)},
+            {"agreement": ops.mean(teacher.agreement(student, target))},
         )
 
     def supervised(self, y, logits):

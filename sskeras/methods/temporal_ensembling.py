@@ -66,7 +66,7 @@ class TemporalEnsembling(Method):
         self.num_images = checks.count("num_images", num_images)
         self.labeled_share = checks.fraction("labeled_share", labeled_share)
         self.unsupervised_weight = checks.unsupervised_weight(unsupervised_weight, self)
-        self.momentum = checks.fraction("momentum", momentum)
+        self.momentum = checks.momentum("momentum", momentum)
         self.weak = checks.view("weak", weak, augment.Weak, network)
         self.supervised_divisor = checks.choice(
             "supervised_divisor", supervised_divisor, DIVISORS
@@ -77,7 +77,7 @@ class TemporalEnsembling(Method):
         pictures, index = checks.indexed(x, training)
         view = self.weak(pictures, training=training)
         logits = self.network(view, training=training)
-        probabilities = ops.softmax(logits)
+        probabilities = ops.softmax(ops.cast(logits, "float32"))
         seen, target = self.recall(index, probabilities)
         if training:
             self.remember(index, ops.stop_gradient(probabilities))
@@ -88,12 +88,13 @@ class TemporalEnsembling(Method):
         unsupervised = losses.mean_squared_difference(
             probabilities, target, self.divisor(y), weight=seen
         )
+        agreement = ops.sum(seen * teacher.agreement(logits, target))
         return (
             logits,
             {"supervised": supervised, "unsupervised": unsupervised},
             {
                 "remembered": ops.mean(seen),
-                "agreement": teacher.agreement(logits, target),
+                "agreement": ops.divide_no_nan(agreement, ops.sum(seen)),
             },
         )
 

@@ -129,6 +129,6 @@ def annealing_threshold(annealing, step, steps, num_classes):
 
 def held_back(y, probabilities, threshold):
     """Labels without those of images whose class is more likely than a threshold."""
-    label = ops.one_hot(ops.maximum(y, 0), probabilities.shape[-1], dtype="float32")
+    label = losses.one_hot(y, probabilities.shape[-1])
     known = ops.sum(label * probabilities, axis=-1) > threshold
     return ops.where(known, -1, y)
