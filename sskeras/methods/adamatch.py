@@ -18,8 +18,9 @@ class AdaMatch(Method):
 
     Labeled and unlabeled images come from one collection here, so this leaves out
     what the paper has for two: the interpolation of logits and the warm-up of λ (the
-    paper's threshold is 0.9). The alignment holds where labeled images are drawn as
-    often as their classes are: not with class-balanced batches.
+    paper's threshold is 0.9). Both averages start with equal shares, so that there is
+    no alignment at first. It holds where labeled images are drawn as often as their
+    classes are: not with class-balanced batches.
 
     Args:
         network: A model with one output of logits.

@@ -42,7 +42,7 @@ def class_prior(prior, network):
     """Returns the share of each class as a tuple of floats that sum to 1."""
     classes = num_classes(network)
     prior = tuple(float(share) for share in prior)
-    if len(prior) != classes or min(prior) < 0 or abs(sum(prior) - 1) > 1e-3:
+    if len(prior) != classes or min(prior) < 0 or not abs(sum(prior) - 1) < 1e-3:
         raise ValueError(
             f"`class_prior` needs the share of each of the {classes} classes of the "
             "network, which sum to 1, such as `np.bincount(y[y >= 0], minlength="

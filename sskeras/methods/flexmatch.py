@@ -18,6 +18,7 @@ class FlexMatch(Method):
 
     A class that was never predicted with confidence keeps threshold 0: whatever is
     called so is learned from. That helps the recall of a rare class, and is noisy.
+    Labeled images can be won, too, but are learned from by their labels only.
 
     Args:
         network: A model with one output of logits.
@@ -92,8 +93,8 @@ class FlexMatch(Method):
     def class_thresholds(self):
         """τ β_c / (2 - β_c), where β_c is the images won by c over the most won.
 
-        As long as more images are won by no class than by any, β is the share of them
-        (the warm-up of the paper).
+        As long as more images are won by no class than by any one, that number takes
+        the place of the most won (the warm-up of the paper).
         """
         won = ops.segment_sum(
             ops.ones(self.num_images), self.winner, self.num_classes + 1
@@ -106,7 +107,7 @@ class FlexMatch(Method):
         label = ops.cast(label, "int32")
         before = ops.take(self.winner, index)
         won = ops.where(confidence >= self.threshold, label, before)
-        memory.write(self.winner, index, won)
+        memory.write(self.winner, index, won, confidence)
 
     def loss_weights(self, step):
         weight = schedules.value_at(self.unsupervised_weight, step)

@@ -106,7 +106,7 @@ class FreeMatch(Method):
 
     def fairness(self, strong, mask):
         """The fairness loss of the strong views that are learned from."""
-        probabilities = ops.softmax(ops.cast(strong, "float32"))
+        probabilities = ops.softmax(strong)
         mean, count = pseudo.mean_of(probabilities, mask)
         wins, _ = pseudo.mean_of(pseudo.one_hot(probabilities), mask)
         loss = losses.fairness(self.seen, self.histogram, mean, wins)

@@ -31,7 +31,9 @@ class MeanTeacher(Method):
             and between 1 and 10 for "kl".
         cost: What is to be small: "mse" of the probabilities, or "kl", the divergence
             of the student from the teacher.
-        decay: α of the moving average, which warms up as `teacher.decay` tells.
+        decay: α of the moving average, which warms up as `teacher.decay` tells. The
+            default is that of the paper's residual network; with 0.999 the teacher is
+            the plain mean of all students for the first thousand steps.
         batch_norm: The teacher's batch normalization: "copy" uses and copies the
             student's moving statistics, without dropout; "own", as in the released
             code, normalizes with its own batches, with dropout.
@@ -58,7 +60,7 @@ class MeanTeacher(Method):
         class_weight=None,
         unsupervised_weight=None,
         cost="mse",
-        decay=0.999,
+        decay=0.99,
         batch_norm="copy",
         predict_with="teacher",
         weak=None,

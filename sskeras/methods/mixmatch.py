@@ -77,7 +77,8 @@ class MixMatch(Method):
         logits, mixed = plain, [target, target]
         if training:
             views, mixed = self.mix(ops.concatenate(views), ops.concatenate(mixed))
-            logits = ops.split(self.network(views, training=True), 2)
+            logits = self.network(views, training=True)
+            logits = ops.split(ops.cast(logits, "float32"), 2)
             mixed = ops.split(mixed, 2)
         supervised = [
             self.supervised(y, q, z) for q, z in zip(mixed, logits, strict=True)
@@ -104,6 +105,7 @@ class MixMatch(Method):
     def guess(self, views, training):
         """Returns the sharpened mean prediction of two views, and their logits."""
         logits = self.network(ops.concatenate(views), training=training)
+        logits = ops.cast(logits, "float32")
         logits = ops.split(ops.stop_gradient(logits) if training else logits, 2)
         mean = sum(map(pseudo.probabilities, logits)) / 2
         return sharpen(mean, self.temperature), logits

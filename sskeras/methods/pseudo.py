@@ -14,11 +14,11 @@ def weak_and_strong(method, x, training):
     Outside training both are the pictures themselves.
     """
     if not training:
-        logits = method.network(x, training=False)
+        logits = ops.cast(method.network(x, training=False), "float32")
         return logits, logits
     views = [method.weak(x, training=True), method.strong(x, training=True)]
     logits = method.network(ops.concatenate(views), training=True)
-    return ops.split(logits, 2)
+    return ops.split(ops.cast(logits, "float32"), 2)
 
 
 def probabilities(logits):

@@ -57,7 +57,8 @@ class PseudoLabel(Method):
         )
 
     def objective(self, x, y, training):
-        logits = self.network(self.weak(x, training=training), training=training)
+        view = self.weak(x, training=training)
+        logits = ops.cast(self.network(view, training=training), "float32")
         target = pseudo.probabilities(logits)
         confident = pseudo.at_least(ops.max(target, axis=-1), self.threshold)
         mask = confident * pseudo.is_unlabeled(y)
