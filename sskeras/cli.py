@@ -82,7 +82,7 @@ def _train_options(option):
     option(
         "--out", required=True, help="folder for the run; an interrupted one goes on"
     )
-    setting("method", "name of a method, or module:Class for your own")
+    setting("method", "name (see `sskeras methods`), or module:Class for your own")
     setting("labeled", "share of the labels of each class that is kept", type=float)
     setting("image_size", "height and width in pixels", type=int)
     setting("channels", "1 for grey, 3 for color", type=int, choices=(1, 3))
@@ -96,8 +96,8 @@ def _train_options(option):
     option("--network", default="", metavar="NAME", help=network)
     weights = "imagenet or a file, for a network of keras.applications (none)"
     option("--weights", default="", help=weights)
-    setting("filters", "filters of the two stages", type=int, nargs=2)
-    setting("dropout", "rate before the last layer", type=float)
+    setting("filters", "filters of the two stages of a ResNet", type=int, nargs=2)
+    setting("dropout", "rate before the last layer, but not of COVID-Net", type=float)
     setting("epochs", "passes over the training pictures", type=int)
     setting("batch_size", "pictures in a batch", type=int)
     labeled = "labeled pictures in each batch; 0 draws uniformly, as in the paper"
@@ -129,7 +129,9 @@ def _train_options(option):
 def _named(text):
     name, equals, value = text.partition("=")
     if not equals:
-        raise argparse.ArgumentTypeError(f"expected NAME=VALUE, received {text!r}")
+        raise argparse.ArgumentTypeError(
+            f"expected an = as in NAME=VALUE, received {text!r}"
+        )
     with contextlib.suppress(ValueError, SyntaxError):
         value = ast.literal_eval(value)
     return name, value

@@ -13,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from sskeras.data import pictures
+from sskeras.layers import set_weights
 
 
 def saved_model(model, folder):
@@ -68,7 +69,7 @@ def float32_twin(model):
     config = json.loads(json.dumps(model.get_config()), object_hook=to_float32)
     twin = type(model).from_config(config)
     twin(keras.Input(model.network.input_shape[1:]))
-    twin.set_weights(model.get_weights())
+    set_weights(twin, model.get_weights())
     return twin
 
 

@@ -267,29 +267,90 @@ def made(wanted):
 @pytest.mark.parametrize("method", methods.listed(), ids=lambda m: m.__name__)
 def test_what_a_method_needs_follows_from_the_data(manifest, method):
     model, y = made(settings(manifest, method=method.__name__.lower(), ramp_up=2))
-    expected = {
+    found = {
         "num_images": len(y),
         "labeled_share": np.mean(y >= 0),
         "class_prior": np.bincount(y[y >= 0]) / np.sum(y >= 0),
         "annealing_steps": 9,
     }
-    for name, value in expected.items():
-        if hasattr(model, name):
-            assert getattr(model, name) == pytest.approx(value), name
+    needed = {
+        "FlexMatch": ["num_images"],
+        "PiModel": ["labeled_share"],
+        "SoftMatch": ["class_prior"],
+        "TemporalEnsembling": ["num_images", "labeled_share"],
+        "UDA": ["annealing_steps"],
+    }
+    for name in needed.get(method.__name__, []):
+        assert getattr(model, name) == pytest.approx(found[name]), name
     if method.ramp_up:
         assert model.unsupervised_weight.peak == method.peak_weight
         assert model.unsupervised_weight.steps == 6
 
 
 def test_arguments_that_are_set_come_first(manifest):
-    own = {"unsupervised_weight": 50, "labeled_share": 1, "momentum": 0.5}
+    own = {"unsupervised_weight": 50, "momentum": 0.5}
     model, _ = made(settings(manifest, method="temporalensembling", arguments=own))
-    assert model.unsupervised_weight.peak == 50
-    assert (model.labeled_share, model.momentum) == (1, 0.5)
+    assert model.unsupervised_weight.peak == 50 and model.momentum == 0.5
     few = settings(
         manifest, method="pimodel", labeled_per_batch=16, class_balanced=True
     )
     assert made(few)[0].labeled_share == 16 / few.batch_size
+    share = settings(manifest, method="pimodel", class_share={"covid-19": 0.5})
+    assert made(share)[0].labeled_share == pytest.approx(0.5 + 0.5 * 81 / 164)
+
+
+@keras.saving.register_keras_serializable("tests")
+class Own(methods.Method):
+    """A method from elsewhere, with a λ of its own that does not ramp up."""
+
+    loss_names = ("supervised",)
+
+    def __init__(self, network, unsupervised_weight=0.3, **kwargs):
+        super().__init__(network, **kwargs)
+        self.unsupervised_weight = unsupervised_weight
+
+
+def test_the_defaults_of_a_method_from_elsewhere_hold(manifest, monkeypatch):
+    monkeypatch.setattr(methods, "find", lambda name: Own)
+    assert made(settings(manifest))[0].unsupervised_weight == 0.3
+
+
+WRONG = {
+    "`class_prior` must be|no argument class_prior": {
+        "method": "softmatch",
+        "arguments": {"class_prior": 0.5},
+    },
+    "no argument num_images": {"method": "flexmatch", "arguments": {"num_images": 3}},
+    "`class_share`.*Received: {'covid-19': 'abc'}": {
+        "class_share": {"covid-19": "abc"}
+    },
+    "`unsupervised_weight` must be a number": {
+        "method": "meanteacher",
+        "arguments": {"unsupervised_weight": "abc"},
+    },
+    "`weights` are for": {"weights": "imagenet"},
+    "1 path.*'small_covid_net'": {"method": "fixmatch", "network": "two_path_resnet"},
+    "must not be composed": {
+        "method": "adamatch",
+        "labeled_per_batch": 9,
+        "class_balanced": True,
+    },
+}
+
+
+@pytest.mark.parametrize("message", WRONG)
+def test_settings_that_make_no_sense_are_refused(manifest, message):
+    with pytest.raises(ValueError, match=message):
+        made(settings(manifest, **WRONG[message]))
+
+
+def test_an_interrupted_run_from_before_a_setting_existed_goes_on(tmp_path, manifest):
+    content = settings(manifest).to_json()
+    folder = RunFolder(tmp_path / "run")
+    folder.start({name: v for name, v in content.items() if name != "network"})
+    folder.check(content)
+    with pytest.raises(FileExistsError, match="network: '' there, 'resnet' here"):
+        folder.check(content | {"network": "resnet"})
 
 
 def test_networks_are_found_by_name(manifest):
@@ -308,7 +369,7 @@ def test_class_shares_are_by_name(manifest):
     assert options["class_share"] == {2: 0.25}
     others = np.sum(y != 2)
     assert build.steps_per_epoch(wanted, classes, y) == -(-others // 6)
-    with pytest.raises(ValueError, match="flu.*Expected some of"):
+    with pytest.raises(ValueError, match="classes are.*Received: {'flu': 0.25}"):
         build.sampling(settings(manifest, class_share={"flu": 0.25}), classes)
 
 

@@ -150,6 +150,17 @@ def test_frozen_weights_of_the_student_stay_those_of_the_teacher(batch_norm):
     )
 
 
+def test_a_copy_normalizes_as_the_original_does():
+    """Keras keeps a second copy of these weights, which `set_weights` leaves behind."""
+    x = np.float32([[1], [5], [9]])
+    normalization = keras.layers.Normalization()
+    normalization.adapt(x)
+    network = keras.Sequential(
+        [keras.Input((1,)), normalization, keras.layers.Dense(2)]
+    )
+    np.testing.assert_allclose(teacher.copy_of(network)(x), network(x), atol=1e-6)
+
+
 def test_agreement_is_1_where_classes_are_equal():
     one = np.float32([[3, 1, 0], [0, 1, 0], [0, 0, 5], [1, 2, 3]])
     other = np.float32([[9, 8, 0], [1, 0, 0], [0, 0, 1], [3, 2, 1]])

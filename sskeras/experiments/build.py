@@ -6,7 +6,16 @@ import keras
 import numpy as np
 
 from sskeras import data, methods, networks
+from sskeras.data.sampling import list_parts
 from sskeras.methods.base import BASE_ARGUMENTS
+
+# Networks of this package, and the paths that they have.
+OWN_NETWORKS = {
+    "resnet": 1,
+    "two_path_resnet": 2,
+    "covid_net": 1,
+    "small_covid_net": 1,
+}
 
 
 def model(settings, classes, y):
@@ -28,20 +37,31 @@ def network(settings, paths, num_classes):
     """Returns the network that the settings name, with as many outputs as asked for."""
     name = settings.network or ("two_path_resnet" if paths == 2 else "resnet")
     shape = (settings.image_size, settings.image_size, settings.channels)
-    if name in ("resnet", "two_path_resnet"):
-        make = getattr(networks, name)
+    if name not in OWN_NETWORKS:
+        return networks.backbone(
+            name,
+            num_classes,
+            paths=paths,
+            input_shape=shape,
+            weights=settings.weights or None,
+            filters=settings.filters[1],
+            dropout=settings.dropout,
+        )
+    if settings.weights:
+        raise ValueError(
+            "`weights` are for a network of `keras.applications`, which `network` "
+            f"names. Received: weights={settings.weights!r} for network={name!r}"
+        )
+    if OWN_NETWORKS[name] != paths:
+        fitting = [own for own, found in OWN_NETWORKS.items() if found == paths]
+        raise ValueError(
+            f"{settings.method} learns with {paths} path(s): expected for `network` one "
+            f"of {fitting} or a name of `keras.applications`. Received: {name!r}"
+        )
+    make = getattr(networks, name)
+    if name.endswith("resnet"):
         return make(shape, num_classes, settings.filters, settings.dropout)
-    if name in ("covid_net", "small_covid_net"):
-        return getattr(networks, name)(shape, num_classes)
-    return networks.backbone(
-        name,
-        num_classes,
-        paths=paths,
-        input_shape=shape,
-        weights=settings.weights or None,
-        filters=settings.filters[1],
-        dropout=settings.dropout,
-    )
+    return make(shape, num_classes)
 
 
 def method_arguments(method, settings, classes, y):
@@ -49,56 +69,73 @@ def method_arguments(method, settings, classes, y):
 
     Its λ, if it ramps up, does so during `ramp_up` epochs.
     """
-    allowed = inspect.signature(method).parameters
-    own = sorted(set(allowed) - {*BASE_ARGUMENTS, "kwargs"})
+    allowed = set(inspect.signature(method).parameters) - {"kwargs"}
+    own = sorted(allowed - {*BASE_ARGUMENTS, *FOUND, "weak", "strong"})
     unknown = sorted(set(settings.arguments) - set(own))
     if unknown:
         raise ValueError(
             f"{method.__name__} has no argument {', '.join(unknown)} to set. "
             f"Its own arguments are: {', '.join(own)}"
         )
-    steps = steps_per_epoch(settings, classes, y)
-    peak = settings.arguments.get("unsupervised_weight")
-    known = np.bincount(y[y >= 0], minlength=len(classes))
-    found = {
-        "num_images": len(y),
-        "labeled_share": labeled_share(settings, y),
-        "class_prior": tuple(known / known.sum()),
-        "annealing_steps": settings.epochs * steps,
-    }
-    ramp = {
-        "unsupervised_weight": method.default_weight(
-            peak, round(settings.ramp_up * steps)
+    composed = settings.class_balanced or settings.class_share
+    if method is methods.AdaMatch and composed:
+        raise ValueError(
+            "AdaMatch aligns its predictions with the classes of the labeled images in "
+            "a batch, which must not be composed by `class_balanced` or `class_share`. "
+            "Leave them out, or take SoftMatch."
         )
-    }
-    arguments = found | settings.arguments | ramp
-    return {name: value for name, value in arguments.items() if name in allowed}
+    steps = steps_per_epoch(settings, classes, y)
+    found = {name: find(settings, classes, y) for name, find in FOUND.items()}
+    arguments = {"annealing_steps": settings.epochs * steps} | settings.arguments
+    peak = arguments.get("unsupervised_weight", method.peak_weight)
+    if method.ramp_up and isinstance(peak, (int, float)):
+        length = round(settings.ramp_up * steps)
+        arguments["unsupervised_weight"] = method.default_weight(peak, length)
+    return {name: v for name, v in (arguments | found).items() if name in allowed}
 
 
-def labeled_share(settings, y):
+def labeled_share(settings, classes, y):
     """Share of the images of an average batch that are labeled."""
-    if settings.labeled_per_batch:
-        return settings.labeled_per_batch / settings.batch_size
-    return float(np.mean(y >= 0))
+    parts = list_parts(y, **sampling(settings, classes))
+    labeled = [size * np.mean(y[rows] >= 0) for _, rows, size in parts]
+    return float(sum(labeled) / settings.batch_size)
+
+
+def class_prior(settings, classes, y):
+    """Share of each class among the labeled images."""
+    known = np.bincount(y[y >= 0], minlength=len(classes))
+    return tuple(known / known.sum())
+
+
+# What a method needs and a run finds in its data, by the name of the argument.
+FOUND = {
+    "num_images": lambda settings, classes, y: len(y),
+    "labeled_share": labeled_share,
+    "class_prior": class_prior,
+}
 
 
 def sampling(settings, classes):
     """Options of `data.batches` and `data.steps_per_epoch`."""
-    unknown = sorted(set(settings.class_share) - set(classes))
-    if unknown:
-        raise ValueError(
-            f"`class_share` names classes that the data does not have: {unknown}. "
-            f"Expected some of {list(classes)}"
-        )
-    shares = {
-        classes.index(name): share for name, share in settings.class_share.items()
+    wrong = {
+        n: v for n, v in settings.class_share.items() if not _is_share(n, v, classes)
     }
+    if wrong:
+        raise ValueError(
+            "`class_share` gives some of the classes a share between 0 and 1, such as "
+            f"{classes[-1]}=0.3; the classes are {list(classes)}. Received: {wrong}"
+        )
+    shares = {classes.index(name): v for name, v in settings.class_share.items()}
     return {
         "batch_size": settings.batch_size,
         "labeled_per_batch": settings.labeled_per_batch or None,
         "class_balanced": settings.class_balanced,
         "class_share": shares or None,
     }
+
+
+def _is_share(name, value, classes):
+    return name in classes and isinstance(value, float) and 0 < value < 1
 
 
 def steps_per_epoch(settings, classes, y):

@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 from sskeras.experiments.provenance import provenance
+from sskeras.experiments.settings import defaults
 
 
 @contextlib.contextmanager
@@ -78,11 +79,13 @@ class RunFolder:
         return [*self.path.glob(".partial.*")]
 
     def _same(self, found, wanted):
+        # A setting that did not exist yet had its default.
+        found = {name: v for name, v in defaults().items() if name in wanted} | found
         keys = sorted({*found, *wanted} - {"data"})  # Its checksum is compared.
         different = [key for key in keys if found.get(key) != wanted.get(key)]
         if different:
             rows = "\n".join(
-                f"  {key}: {found.get(key)} there, {wanted.get(key)} here"
+                f"  {key}: {found.get(key)!r} there, {wanted.get(key)!r} here"
                 for key in different
             )
             raise FileExistsError(

@@ -83,3 +83,8 @@ class Settings:
             manifest = manifest / "manifest.csv"
         checksum = hashlib.sha256(manifest.read_bytes()).hexdigest()
         return {**json.loads(json.dumps(vars(self))), "manifest_sha256": checksum}
+
+
+def defaults():
+    """The default of every setting, as it is in JSON."""
+    return json.loads(json.dumps(vars(Settings(data=""))))

@@ -34,7 +34,7 @@ def find(name):
     """Returns the class of a method.
 
     Args:
-        name: Name of a class of this package, in upper or lower case, or
+        name: Name of a class of this package, in any case, with `_` or without, or
             `"module:Class"` for a method that lives elsewhere.
     """
     if ":" in name:
@@ -45,12 +45,13 @@ def find(name):
             raise ValueError(f"Cannot load the method {name!r}: {error}") from error
         return _usable(found, name)
     found = {method.__name__.lower(): method for method in listed()}
-    if name.lower() not in found:
+    wanted = name.lower().replace("_", "").replace("-", "")
+    if wanted not in found:
         raise ValueError(
             f"Unknown method. Expected one of {sorted(found)}, or 'module:Class' for "
             f"your own. Received: {name!r}"
         )
-    return found[name.lower()]
+    return found[wanted]
 
 
 def listed():

@@ -109,7 +109,7 @@ class Method(keras.Model):
         return ops.softmax(ops.cast(self.logits(x, training), "float32"))
 
     def train_step(self, data):
-        x, y = checks.unpack(data, self)
+        x, y = checks.unpack(data, self, training=True)
         with tf.GradientTape() as tape:
             logits, losses, *logs = self.objective(x, y, training=True)
             weights = self.loss_weights(self.steps)
@@ -124,7 +124,7 @@ class Method(keras.Model):
         return self.report(x, y, logits, loss, losses, weights, *logs)
 
     def test_step(self, data):
-        x, y = checks.unpack(data, self)
+        x, y = checks.unpack(data, self, training=False)
         logits, losses, *logs = self.objective(x, y, training=False)
         weights = self.loss_weights(self.steps)
         loss = total(losses, weights)
@@ -214,7 +214,7 @@ class Method(keras.Model):
         checks.labels(y, self)
         checks.enough_labels(y, self)
         if self.needs_index and y is not None:
-            if not isinstance(x, (tuple, list)):
+            if not isinstance(x, tuple):
                 x = (x, np.arange(len(x), dtype="int32"))
             checks.enough_memory(x[1], self)
         if isinstance(kwargs.get("validation_data"), (tuple, list)):

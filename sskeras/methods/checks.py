@@ -16,6 +16,16 @@ def choice(name, value, allowed):
     return value
 
 
+def numbers(name, values):
+    """Returns numbers as a tuple of floats."""
+    try:
+        return tuple(float(value) for value in values)
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"`{name}` must be one number for each class. Received: {values!r}"
+        ) from None
+
+
 def class_weight(weight, network):
     """Returns class weights as a tuple of floats, one for each class."""
     if weight is None:
@@ -25,7 +35,7 @@ def class_weight(weight, network):
             "`class_weight` must be one number per class in the order of the classes, "
             f"such as `(1, 1, 2)`, not a dict. Received: {weight}"
         )
-    weight = tuple(float(w) for w in weight)
+    weight = numbers("class_weight", weight)
     if len(weight) != num_classes(network):
         raise ValueError(
             f"`class_weight` needs one number for each of the {num_classes(network)} "
@@ -41,7 +51,7 @@ def class_weight(weight, network):
 def class_prior(prior, network):
     """Returns the share of each class as a tuple of floats that sum to 1."""
     classes = num_classes(network)
-    prior = tuple(float(share) for share in prior)
+    prior = numbers("class_prior", prior)
     if len(prior) != classes or min(prior) < 0 or not abs(sum(prior) - 1) < 1e-3:
         raise ValueError(
             f"`class_prior` needs the share of each of the {classes} classes of the "
@@ -180,7 +190,7 @@ def enough_memory(index, method):
 
 def indexed(x, training):
     """Returns pictures and index; the index is `None` where there is none."""
-    if isinstance(x, (tuple, list)):
+    if isinstance(x, (tuple, list)) and len(x) == 2:
         pictures, index = x
         return pictures, ops.cast(index, "int32")
     if training:
@@ -197,11 +207,12 @@ def view(name, layer, default, network):
     """Returns the layer that draws a view, a default one where none is given."""
     layer = default() if layer is None else layer
     shape = network.input_shape[1:]
-    if not isinstance(layer, keras.layers.Layer) or shape != views_of(layer, shape):
+    usable = isinstance(layer, keras.layers.Layer) and views_of(layer, shape) == shape
+    if not usable or layer.trainable_weights:
         raise ValueError(
             f"`{name}` must be a layer from pictures to pictures, such as "
             f"`augment.{name.capitalize()}()`, or `keras.layers.Identity()` for the "
-            f"pictures themselves. Received: {layer!r}"
+            f"pictures themselves, without weights that learn. Received: {layer!r}"
         )
     return layer
 
@@ -251,11 +262,12 @@ def logged(values, method):
         )
 
 
-def unpack(data, method):
+def unpack(data, method, training):
     """Returns `(x, y)` of a batch, `y` as int32 of shape `(batch,)`.
 
     An index beside the pictures is dropped where the method has no use for it, so that
-    all methods train on the same batches.
+    all methods train on the same batches, and outside training, where the pictures may
+    be others.
     """
     x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
     if y is None:
@@ -267,8 +279,8 @@ def unpack(data, method):
         raise ValueError(SAMPLE_WEIGHT)
     if len(y.shape) > 2 or (len(y.shape) == 2 and y.shape[1] != 1):
         raise ValueError(ONE_HOT + f"Received: y.shape={tuple(y.shape)}")
-    if isinstance(x, (tuple, list)) and not method.needs_index:
-        x = x[0]
+    if not (training and method.needs_index):
+        x, _ = indexed(x, training=False)
     return x, ops.cast(ops.reshape(y, (-1,)), "int32")
 
 

@@ -38,7 +38,7 @@ class FlexMatch(Method):
     """
 
     paper = "Zhang et al., 2021"
-    needs = "the number of images; in a dataset, an index; views as FixMatch"
+    needs = "views as FixMatch; the number of images, which `train` finds"
     needs_index = True
     loss_names = ("supervised", "unsupervised")
     log_names = ("unsupervised_weight", "mask_rate")
@@ -47,8 +47,9 @@ class FlexMatch(Method):
     def __init__(
         self,
         network,
-        num_images,
         class_weight=None,
+        *,
+        num_images,
         unsupervised_weight=None,
         threshold=0.95,
         weak=None,

@@ -16,14 +16,17 @@ from sskeras.methods.base import DIVISORS, Method
 class FreeMatch(Method):
     """One global threshold, scaled for each class by how likely the class is held.
 
-    The fairness loss is a negative number and should fall; see `losses.fairness`.
+    The fairness loss is a negative number and should fall, see `losses.fairness`. A
+    class that never wins adds 1/C log(1e-12), about -9 for three classes, to it: it is
+    no measure of progress then.
 
     Args:
         network: A model with one output of logits.
         class_weight: One float per class, or `None` for ones.
         unsupervised_weight: λ, a float or a schedule; `None` stands for 1.
         fairness_weight: Weight of the fairness loss, a float or a schedule.
-        momentum: Of the averages; with 0.999 they need a few thousand steps.
+        momentum: Of the averages. The paper's 0.999 is for a million steps; with it they
+            hardly leave their start in a few hundred.
         weak: Layer that draws a view; `None` stands for `augment.Weak()`.
         strong: Layer that draws a view; `None` stands for `augment.Strong()`.
         supervised_divisor: What the supervised loss is divided by, as in `SSResNet`.
@@ -46,7 +49,7 @@ class FreeMatch(Method):
         class_weight=None,
         unsupervised_weight=None,
         fairness_weight=0.01,
-        momentum=0.999,
+        momentum=0.99,
         weak=None,
         strong=None,
         supervised_divisor="labeled",

@@ -16,7 +16,7 @@ COSTS = ("mse", "kl")
 
 @keras.saving.register_keras_serializable("sskeras")
 class MeanTeacher(Method):
-    """A student learns, a teacher follows it as a moving average of its weights.
+    """A student should answer as its teacher does, the average of its past weights.
 
     Student and teacher see views of their own of every image; the student's answer
     should be the teacher's. No gradient reaches the teacher. `predict`, `evaluate` and

@@ -17,8 +17,8 @@ class MixMatch(Method):
     """Two views of every image get one target and are mixed with random others.
 
     The target of an unlabeled image is the mean prediction for its two views,
-    sharpened. Each image is mixed with one of the batch by a share of its own, always
-    the smaller share of the two. Batch normalization sees the plain views, when targets
+    sharpened. Each view is mixed with a random other, which never has the larger
+    share. Batch normalization sees the plain views, when targets
     are guessed, and the mixed ones. On several replicas, each mixes its own images.
 
     Args:
@@ -26,7 +26,7 @@ class MixMatch(Method):
         class_weight: One float per class, or `None` for ones.
         unsupervised_weight: λ, a float or a schedule. `None` stands for 100, reached
             by a linear ramp of 765 steps.
-        temperature: Exponent 1/T of the sharpening; below 1 sharpens.
+        temperature: T; guesses are sharpened by the exponent 1/T.
         alpha: Both parameters of the Beta distribution of the shares; the released
             code has 0.5, the paper 0.75.
         seed: Integer, of the shares and partners.
@@ -40,7 +40,7 @@ class MixMatch(Method):
     """
 
     paper = "Berthelot et al., 2019"
-    needs = "a weak view, three times the pictures in a step"
+    needs = "a weak view, four times the pictures in a step"
     loss_names = ("supervised", "unsupervised")
     log_names = ("unsupervised_weight",)
     class_log_names = ("pseudo_labels",)

@@ -15,9 +15,9 @@ from sskeras.methods.base import DIVISORS, Method
 
 @keras.saving.register_keras_serializable("sskeras")
 class PiModel(Method):
-    """Two passes of one network, over views and dropout masks of their own.
+    """Two views of an image should get the same answer from one network.
 
-    Their probabilities should agree, on every image. Gradients flow into both passes,
+    Each pass has a view and dropout masks of its own. Gradients flow into both passes,
     as in the paper; other implementations stop one of them.
 
     Args:
@@ -39,7 +39,7 @@ class PiModel(Method):
     """
 
     paper = "Laine & Aila, 2017"
-    needs = "the share of labeled images; a weak view"
+    needs = "a weak view; the share of labeled images, which `train` finds"
     loss_names = ("supervised", "unsupervised")
     log_names = ("unsupervised_weight", "agreement")
     peak_weight = 100.0
@@ -48,8 +48,9 @@ class PiModel(Method):
     def __init__(
         self,
         network,
-        labeled_share,
         class_weight=None,
+        *,
+        labeled_share,
         unsupervised_weight=None,
         weak=None,
         supervised_divisor="batch",
@@ -64,10 +65,9 @@ class PiModel(Method):
         )
 
     def objective(self, x, y, training):
-        a, b = (
-            self.network(self.weak(x, training=training), training=training)
-            for _ in range(2)
-        )
+        a = self.network(self.weak(x, training=training), training=training)
+        # Outside training there is neither a view nor dropout: one pass is both.
+        b = self.network(self.weak(x, training=True), training=True) if training else a
         divisor = self.divisor(y, self.supervised_divisor)
         supervised = losses.weighted_cross_entropy(y, a, self.class_weight, divisor)
         unsupervised = losses.mean_squared_difference(

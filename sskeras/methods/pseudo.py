@@ -10,7 +10,8 @@ from sskeras.methods import replicas
 def weak_and_strong(method, x, training):
     """Returns the logits of a weak and of a strong view, from one pass of the network.
 
-    Batch normalization sees both views at once, as in the released code of FixMatch.
+    Batch normalization sees both views at once, as in the released code of FixMatch;
+    here that includes strong views of labeled images, from which nothing is learned.
     Outside training both are the pictures themselves.
     """
     if not training:

@@ -18,7 +18,7 @@ class SoftMatch(Method):
 
     The confidence is that of aligned predictions: they are scaled so that, on average,
     they follow a prior. The paper takes all classes as equally frequent, which would
-    call a large part of the films COVID-19; here the prior is an argument.
+    trust most what is called COVID-19; here the prior is an argument.
 
     Args:
         network: A model with one output of logits.
@@ -27,7 +27,8 @@ class SoftMatch(Method):
         class_weight: One float per class, or `None` for ones.
         unsupervised_weight: λ, a float or a schedule; `None` stands for 1.
         sigmas: Width of the Gaussian, in standard deviations of the confidence.
-        momentum: Of the averages; with 0.999 they need a few thousand steps.
+        momentum: Of the averages. The paper's 0.999 is for a million steps; with it they
+            hardly leave their start in a few hundred.
         weak: Layer that draws a view; `None` stands for `augment.Weak()`.
         strong: Layer that draws a view; `None` stands for `augment.Strong()`.
         supervised_divisor: What the supervised loss is divided by, as in `SSResNet`.
@@ -39,7 +40,7 @@ class SoftMatch(Method):
     """
 
     paper = "Chen et al., 2023"
-    needs = "the share of each class; views as FixMatch"
+    needs = "views as FixMatch; the share of each class, which `train` finds"
     loss_names = ("supervised", "unsupervised")
     log_names = ("unsupervised_weight", "mask_rate", "confidence", "variance")
     class_log_names = ("pseudo_labels",)
@@ -47,11 +48,12 @@ class SoftMatch(Method):
     def __init__(
         self,
         network,
-        class_prior,
         class_weight=None,
+        *,
+        class_prior,
         unsupervised_weight=None,
         sigmas=2.0,
-        momentum=0.999,
+        momentum=0.99,
         weak=None,
         strong=None,
         supervised_divisor="labeled",

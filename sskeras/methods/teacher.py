@@ -3,6 +3,8 @@
 import keras
 from keras import ops
 
+from sskeras.layers import set_weights
+
 BATCH_NORMS = ("copy", "own")
 MODELS = ("teacher", "student")
 
@@ -10,7 +12,7 @@ MODELS = ("teacher", "student")
 def copy_of(network):
     """Returns a copy of a network that no optimizer moves."""
     teacher = keras.models.clone_model(network)
-    teacher.set_weights(network.get_weights())
+    set_weights(teacher, network.get_weights())
     # Not `teacher.trainable = False`: batch normalization would then stop to use and
     # to collect the statistics of the batch.
     for weight in teacher.weights:

@@ -15,7 +15,7 @@ from sskeras.methods.base import DIVISORS, Method
 
 @keras.saving.register_keras_serializable("sskeras")
 class TemporalEnsembling(Method):
-    """One pass per step; the targets are averages over the passes of earlier epochs.
+    """An image should get the answer that it got in earlier epochs, on average.
 
     The memory of an image moves when the image is seen, Z ← αZ + (1 - α)p, and its
     target is Z divided by its sum. That sum is 1 - α^t after t visits, so this is the
@@ -43,7 +43,7 @@ class TemporalEnsembling(Method):
     """
 
     paper = "Laine & Aila, 2017"
-    needs = "the number of images and the share of labeled ones; in a dataset, an index"
+    needs = "a weak view; number of images and labeled share, which `train` finds"
     needs_index = True
     loss_names = ("supervised", "unsupervised")
     log_names = ("unsupervised_weight", "remembered", "agreement")
@@ -53,9 +53,10 @@ class TemporalEnsembling(Method):
     def __init__(
         self,
         network,
+        class_weight=None,
+        *,
         num_images,
         labeled_share,
-        class_weight=None,
         unsupervised_weight=None,
         momentum=0.6,
         weak=None,

@@ -6,7 +6,7 @@ import inspect
 import keras
 from keras import layers
 
-from sskeras.layers import BatchNormalization
+from sskeras.layers import BatchNormalization, set_weights
 from sskeras.networks import blocks
 
 
@@ -114,10 +114,7 @@ def _application(name, input_shape, weights):
     joined = keras.Model(pictures, network.call(x), name=network.name)
     # Each layer now is part of two graphs. A copy is part of one, as Grad-CAM expects.
     trunk = keras.models.clone_model(joined, clone_function=_clone)
-    trunk.set_weights(joined.get_weights())
-    for layer in trunk.layers:
-        if isinstance(layer, layers.Normalization):
-            layer.finalize_state()  # It computes with a copy of its weights.
+    set_weights(trunk, joined.get_weights())
     return trunk
 
 
@@ -140,7 +137,7 @@ def _find(name):
     if name.lower() not in known:
         near = difflib.get_close_matches(name.lower(), known, n=5, cutoff=0.4)
         raise ValueError(
-            "`keras.applications` has no such network. Nearest names: "
+            "`keras.applications` has no such network. Nearest names there: "
             f"{', '.join(known[key].__name__ for key in near) or 'none'}; all are "
             f"listed at https://keras.io/api/applications. Received: {name!r}"
         )
