@@ -129,9 +129,7 @@ def _train_options(option):
 def _named(text):
     name, equals, value = text.partition("=")
     if not equals:
-        raise argparse.ArgumentTypeError(
-            f"expected an = as in NAME=VALUE, received {text!r}"
-        )
+        raise argparse.ArgumentTypeError(f"expected NAME=VALUE, received {text!r}")
     with contextlib.suppress(ValueError, SyntaxError):
         value = ast.literal_eval(value)
     return name, value

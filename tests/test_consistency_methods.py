@@ -151,7 +151,7 @@ def test_lambda_is_multiplied_by_the_labeled_share(oracle, batch, name):
 def ensembling(num_images, network=None, **kwargs):
     network = network or answers(np.zeros((num_images, 3)))
     arguments = {"labeled_share": 1.0, "unsupervised_weight": 1.0} | STILL | kwargs
-    return methods.TemporalEnsembling(network, num_images, **arguments)
+    return methods.TemporalEnsembling(network, num_images=num_images, **arguments)
 
 
 def test_memory_and_targets_equal_the_reference(oracle):

@@ -153,11 +153,10 @@ def test_frozen_weights_of_the_student_stay_those_of_the_teacher(batch_norm):
 def test_a_copy_normalizes_as_the_original_does():
     """Keras keeps a second copy of these weights, which `set_weights` leaves behind."""
     x = np.float32([[1], [5], [9]])
-    normalization = keras.layers.Normalization()
+    normalization = layers.Normalization()
     normalization.adapt(x)
-    network = keras.Sequential(
-        [keras.Input((1,)), normalization, keras.layers.Dense(2)]
-    )
+    parts = [keras.Input((1,)), normalization, layers.Dense(2)]
+    network = keras.Sequential(parts)
     np.testing.assert_allclose(teacher.copy_of(network)(x), network(x), atol=1e-6)
 
 

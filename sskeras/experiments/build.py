@@ -55,8 +55,8 @@ def network(settings, paths, num_classes):
     if OWN_NETWORKS[name] != paths:
         fitting = [own for own, found in OWN_NETWORKS.items() if found == paths]
         raise ValueError(
-            f"{settings.method} learns with {paths} path(s): expected for `network` one "
-            f"of {fitting} or a name of `keras.applications`. Received: {name!r}"
+            f"{settings.method} learns with {paths} path(s): `network` must be one of "
+            f"{fitting} or a name of `keras.applications`. Received: {name!r}"
         )
     make = getattr(networks, name)
     if name.endswith("resnet"):
@@ -70,7 +70,7 @@ def method_arguments(method, settings, classes, y):
     Its λ, if it ramps up, does so during `ramp_up` epochs.
     """
     allowed = set(inspect.signature(method).parameters) - {"kwargs"}
-    own = sorted(allowed - {*BASE_ARGUMENTS, *FOUND, "weak", "strong"})
+    own = sorted(allowed - {*BASE_ARGUMENTS, "num_images", "weak", "strong"})
     unknown = sorted(set(settings.arguments) - set(own))
     if unknown:
         raise ValueError(
@@ -85,13 +85,18 @@ def method_arguments(method, settings, classes, y):
             "Leave them out, or take SoftMatch."
         )
     steps = steps_per_epoch(settings, classes, y)
-    found = {name: find(settings, classes, y) for name, find in FOUND.items()}
-    arguments = {"annealing_steps": settings.epochs * steps} | settings.arguments
+    found = {
+        "num_images": len(y),
+        "labeled_share": labeled_share(settings, classes, y),
+        "class_prior": class_prior(classes, y),
+        "annealing_steps": settings.epochs * steps,
+    }
+    arguments = found | settings.arguments
     peak = arguments.get("unsupervised_weight", method.peak_weight)
     if method.ramp_up and isinstance(peak, (int, float)):
         length = round(settings.ramp_up * steps)
         arguments["unsupervised_weight"] = method.default_weight(peak, length)
-    return {name: v for name, v in (arguments | found).items() if name in allowed}
+    return {name: value for name, value in arguments.items() if name in allowed}
 
 
 def labeled_share(settings, classes, y):
@@ -101,31 +106,22 @@ def labeled_share(settings, classes, y):
     return float(sum(labeled) / settings.batch_size)
 
 
-def class_prior(settings, classes, y):
+def class_prior(classes, y):
     """Share of each class among the labeled images."""
     known = np.bincount(y[y >= 0], minlength=len(classes))
     return tuple(known / known.sum())
 
 
-# What a method needs and a run finds in its data, by the name of the argument.
-FOUND = {
-    "num_images": lambda settings, classes, y: len(y),
-    "labeled_share": labeled_share,
-    "class_prior": class_prior,
-}
-
-
 def sampling(settings, classes):
     """Options of `data.batches` and `data.steps_per_epoch`."""
-    wrong = {
-        n: v for n, v in settings.class_share.items() if not _is_share(n, v, classes)
-    }
+    given = settings.class_share
+    wrong = {name: v for name, v in given.items() if not _is_share(name, v, classes)}
     if wrong:
         raise ValueError(
             "`class_share` gives some of the classes a share between 0 and 1, such as "
             f"{classes[-1]}=0.3; the classes are {list(classes)}. Received: {wrong}"
         )
-    shares = {classes.index(name): v for name, v in settings.class_share.items()}
+    shares = {classes.index(name): share for name, share in given.items()}
     return {
         "batch_size": settings.batch_size,
         "labeled_per_batch": settings.labeled_per_batch or None,

@@ -25,8 +25,8 @@ class FreeMatch(Method):
         class_weight: One float per class, or `None` for ones.
         unsupervised_weight: λ, a float or a schedule; `None` stands for 1.
         fairness_weight: Weight of the fairness loss, a float or a schedule.
-        momentum: Of the averages. The paper's 0.999 is for a million steps; with it they
-            hardly leave their start in a few hundred.
+        momentum: Of the averages. The paper's 0.999 is for a million steps; in a few
+            hundred they would hardly leave their start.
         weak: Layer that draws a view; `None` stands for `augment.Weak()`.
         strong: Layer that draws a view; `None` stands for `augment.Strong()`.
         supervised_divisor: What the supervised loss is divided by, as in `SSResNet`.

@@ -27,8 +27,8 @@ class SoftMatch(Method):
         class_weight: One float per class, or `None` for ones.
         unsupervised_weight: λ, a float or a schedule; `None` stands for 1.
         sigmas: Width of the Gaussian, in standard deviations of the confidence.
-        momentum: Of the averages. The paper's 0.999 is for a million steps; with it they
-            hardly leave their start in a few hundred.
+        momentum: Of the averages. The paper's 0.999 is for a million steps; in a few
+            hundred they would hardly leave their start.
         weak: Layer that draws a view; `None` stands for `augment.Weak()`.
         strong: Layer that draws a view; `None` stands for `augment.Strong()`.
         supervised_divisor: What the supervised loss is divided by, as in `SSResNet`.
