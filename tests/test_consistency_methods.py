@@ -270,20 +270,19 @@ def test_memory_is_saved_with_the_weights(batch, tmp_path):
     np.testing.assert_allclose(np.sum(other.memory, axis=-1), 1 - 0.6**2, rtol=1e-5)
 
 
-def test_evaluation_reads_the_memory_but_never_writes_it(batch):
+def test_evaluation_neither_reads_nor_writes_the_memory(batch):
+    """Its pictures may be others, whose numbers mean other images."""
     x, y = batch
     model = new("TemporalEnsembling", still=True)
     fit(model, x, y, epochs=1)
     before = model.memory.numpy()
     elsewhere = model.evaluate(x, y, verbose=0, return_dict=True)
     dataset = tf.data.Dataset.from_tensors(((x, np.arange(16)), y))
-    known = model.evaluate(dataset, verbose=0, return_dict=True)
+    numbered = model.evaluate(dataset, verbose=0, return_dict=True)
     model.predict(x, verbose=0)
     np.testing.assert_array_equal(model.memory, before)
     assert (elsewhere["unsupervised"], elsewhere["remembered"]) == (0, 0)
-    assert known["unsupervised"] > 0
-    assert known["remembered"] == 1
-    assert known["supervised"] == pytest.approx(elsewhere["supervised"])
+    assert numbered == elsewhere
 
 
 def test_a_dataset_must_tell_which_image_is_which(batch):
