@@ -15,6 +15,16 @@ from matplotlib.ticker import MaxNLocator
 
 # Okabe & Ito (2008): distinct for every kind of colour vision; yellow is left out.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
+# Parts of the names under which methods log numbers between 0 and 1.
+SHARES = (
+    "mask_rate",
+    "pseudo_labels",
+    "threshold",
+    "agreement",
+    "remembered",
+    "confidence",
+    "variance",
+)
 NOT_CURVES = ["epoch", "seconds", "learning_rate"]
 
 
@@ -68,13 +78,14 @@ def confusion_matrix(matrix, class_names, ax=None, title=None):
 
 
 def learning_curves(history, axes=None):
-    """Draws losses, λ and scores over the epochs, one panel each.
+    """Draws losses, λ, scores and shares over the epochs, one panel each.
 
     A column belongs to the panel of scores if its name holds "accuracy" or "macro_", to
-    that of λ if it ends in "_weight", and to the losses otherwise. `val_` columns are
-    dashed in the colour of their namesake. Losses stand on a logarithmic axis where all
-    are positive and one spans a decade. `epoch`, `seconds`, the learning rate and
-    columns without one number per epoch are not drawn.
+    that of λ if it ends in "_weight", to that of shares if a method counts or compares
+    with it (pseudo-labels, thresholds, agreement and the like), and to the losses
+    otherwise. `val_` columns are dashed in the colour of their namesake. Losses stand
+    on a logarithmic axis where all are positive and one spans a decade. `epoch`,
+    `seconds`, the learning rate and columns without one number per epoch are not drawn.
 
     Args:
         history: DataFrame, or dictionary such as `model.fit(...).history`.
@@ -87,7 +98,7 @@ def learning_curves(history, axes=None):
         >>> axes = learning_curves(model.fit(batches, epochs=20).history)
     """
     epochs, curves = _curves(history)
-    panels = {"loss": [], "λ": [], "score": []}
+    panels = {"loss": [], "λ": [], "score": [], "share": []}
     for name in curves:
         panels[_panel_of(name)].append(name)
     panels = {label: names for label, names in panels.items() if names}
@@ -199,6 +210,8 @@ def _curves(history):
 def _panel_of(name):
     if "accuracy" in name or "macro_" in name:
         return "score"
+    if any(watched in name for watched in SHARES):
+        return "share"
     return "λ" if name.endswith("_weight") else "loss"
 
 
@@ -227,7 +240,9 @@ def _draw_curves(ax, epochs, curves):
     ax.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
     ax.grid(alpha=0.25)
     ax.spines[["top", "right"]].set_visible(False)
-    ax.legend(frameon=False, fontsize=9)
+    many = len(curves.columns) > 4  # These would hide behind a legend among them.
+    beside = {"loc": "upper left", "bbox_to_anchor": (1, 1)} if many else {}
+    ax.legend(frameon=False, fontsize=9, **beside)
 
 
 def _printable(picture, number):

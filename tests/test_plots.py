@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
 
-from sskeras import plots
+from sskeras import methods, plots
 
 CLASSES = ["normal", "pneumonia", "COVID-19"]
 MATRIX = [[2531, 125, 0], [88, 1016, 0], [20.04, 12.9, 0.0762]]
@@ -88,6 +88,22 @@ def test_learning_curves_have_a_panel_each():
     assert labels(axes[2]) == ["accuracy", "macro_f"]
     assert [ax.get_yscale() for ax in axes] == ["log", "linear", "linear"]
     assert list(axes[0].lines[0].get_xdata()) == list(range(1, 21))
+
+
+def test_what_methods_count_is_no_loss():
+    logs = ["mask_rate", "pseudo_labels_covid-19", "threshold", "val_agreement"]
+    axes = plots.learning_curves({name: [0.5, 0.6] for name in ["fairness", *logs]})
+    assert [labels(ax) for ax in axes] == [["fairness"], logs]
+    assert [ax.get_ylabel() for ax in axes] == ["loss", "share"]
+
+
+def test_every_log_of_every_method_has_its_panel():
+    for method in methods.listed():
+        logs = {*method.log_names, *method.class_log_names}
+        for name in logs:
+            expected = "λ" if name.endswith("_weight") else "share"
+            assert plots._panel_of(name) == expected, (method, name)
+        assert {plots._panel_of(name) for name in method.loss_names} == {"loss"}
 
 
 def test_learning_curves_of_a_supervised_fit():
