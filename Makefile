@@ -17,7 +17,7 @@ demo: $(DEMO)/supervised/metrics.json $(DEMO)/ssresnet/metrics.json
 	@echo "Curves, matrices, models and predictions are in $(DEMO)/."
 
 test: $(VENV)/installed
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 $(VENV)/installed: setup.py
 	$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'sskeras needs Python 3.11 or newer; try make PYTHON=python3.12')"

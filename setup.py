@@ -23,8 +23,9 @@ setup(
     extras_require={
         "gpu": ["tensorflow[and-cuda]>=2.19"],
         "tutorials": ["jupyterlab"],
-        # The metrics are tested against scikit-learn; ruff lints as part of the tests.
-        "test": ["pytest>=8", "ruff>=0.17.6,<0.18", "scikit-learn"],
+        # The metrics are tested against scikit-learn; ruff lints as part of the tests;
+        # pytest-xdist runs them on two cores.
+        "test": ["pytest>=8", "pytest-xdist", "ruff>=0.17.6,<0.18", "scikit-learn"],
     },
     entry_points={"console_scripts": ["sskeras = sskeras.cli:main"]},
 )
