@@ -38,6 +38,11 @@ def network(settings, paths, num_classes):
     name = settings.network or ("two_path_resnet" if paths == 2 else "resnet")
     shape = (settings.image_size, settings.image_size, settings.channels)
     if name not in OWN_NETWORKS:
+        if name.lower() not in map(str.lower, vars(keras.applications)):
+            raise ValueError(
+                f"Unknown `network`. Expected one of {[*OWN_NETWORKS]} or a name of "
+                f"`keras.applications`, such as 'DenseNet121'. Received: {name!r}"
+            )
         return networks.backbone(
             name,
             num_classes,
