@@ -156,7 +156,10 @@ def test_export(trained, tmp_path):
         (["--method", "collections:Counter"], "not a subclass"),
         (["--set", "magic=1"], "no argument magic"),
         (["--set", "network=1"], "no argument network"),
-        (["--set", "unsupervised_weight=much"], "`unsupervised_weight` must be a number"),
+        (
+            ["--set", "unsupervised_weight=much"],
+            "`unsupervised_weight` must be a number",
+        ),
         (["--labeled", "1", "--labeled-per-batch", "8"], "labeled_per_batch"),
         (["--class-weight", "1", "2"], "each of the 3 classes"),
         (["--batch-size", "0"], "batch_size"),
