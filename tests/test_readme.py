@@ -120,7 +120,10 @@ def test_the_methods_of_the_readme_can_be_made(batch):
     [example] = [block for block in blocks("python") if "PiModel(" in block]
     x, y = batch
     network = networks.resnet((16, 16, 1), 3, filters=(4, 8))
-    exec(example, {"sskeras": sskeras, "network": network, "x": x, "y": y})
+    names = {"sskeras": sskeras, "network": network, "x": x, "y": y}
+    exec(example, names)
+    assert isinstance(names["model"], methods.FixMatch)
+    assert names["model"].strong.cutout == 0.3
 
 
 def test_the_commands_of_the_readme_parse():

@@ -67,8 +67,9 @@ class AdaMatch(Method):
             "supervised_divisor", supervised_divisor, DIVISORS
         )
         c = self.num_classes
-        self.labeled = pseudo.statistic(self, (c,), 1.0 / c, "labeled")
-        self.seen = pseudo.statistic(self, (c,), 1.0 / c, "seen")
+        even = keras.initializers.Constant(1.0 / c)
+        self.labeled = self.add_state((c,), even, name="labeled")
+        self.seen = self.add_state((c,), even, name="seen")
 
     def objective(self, x, y, training):
         weak, strong = pseudo.weak_and_strong(self, x, training)

@@ -53,14 +53,7 @@ class Method(keras.Model):
         self.network = checks.network(network, self)
         self.class_weight = checks.class_weight(class_weight, network)
         self.class_names = checks.class_names(class_names, network)
-        self.steps = self.add_weight(
-            shape=(),
-            dtype="int32",
-            initializer="zeros",
-            trainable=False,
-            aggregation="only_first_replica",
-            name="steps",
-        )
+        self.steps = self.add_state((), "zeros", "int32", name="steps")
         per_class = [
             name for log in self.class_log_names for name in self.class_entries(log)
         ]
@@ -68,6 +61,20 @@ class Method(keras.Model):
             name: keras.metrics.Mean(name)
             for name in (*self.loss_names, *self.log_names, *per_class)
         }
+
+    def add_state(self, shape, initializer, dtype="float32", *, name):
+        """Adds a variable that no optimizer moves, the same on every replica.
+
+        It is saved with the method. All replicas must assign it the same value.
+        """
+        return self.add_weight(
+            shape=shape,
+            dtype=dtype,
+            initializer=initializer,
+            trainable=False,
+            aggregation="only_first_replica",
+            name=name,
+        )
 
     @classmethod
     def default_weight(cls, peak=None, steps=RAMP_UP_STEPS):

@@ -68,7 +68,7 @@ class FlexMatch(Method):
         )
         # The class that has won each image; C where none has.
         nothing = keras.initializers.Constant(self.num_classes)
-        self.winner = memory.table(self, (num_images,), nothing, "int32")
+        self.winner = self.add_state((num_images,), nothing, "int32", name="memory")
 
     def objective(self, x, y, training):
         pictures, index = checks.indexed(x, training)

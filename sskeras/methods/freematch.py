@@ -64,11 +64,11 @@ class FreeMatch(Method):
         self.supervised_divisor = checks.choice(
             "supervised_divisor", supervised_divisor, DIVISORS
         )
-        even = 1.0 / self.num_classes
         c = self.num_classes
-        self.confidence = pseudo.statistic(self, (), even, "confidence")
-        self.seen = pseudo.statistic(self, (c,), even, "seen")
-        self.histogram = pseudo.statistic(self, (c,), even, "histogram")
+        even = keras.initializers.Constant(1.0 / c)
+        self.confidence = self.add_state((), even, name="confidence")
+        self.seen = self.add_state((c,), even, name="seen")
+        self.histogram = self.add_state((c,), even, name="histogram")
 
     def objective(self, x, y, training):
         weak, strong = pseudo.weak_and_strong(self, x, training)

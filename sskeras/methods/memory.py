@@ -5,25 +5,6 @@ from keras import ops
 from sskeras.methods import replicas
 
 
-def table(method, shape, initializer, dtype="float32"):
-    """Adds a table to a method, with one row per training image; it is saved with it.
-
-    Args:
-        method: The method that keeps the table.
-        shape: Its shape, `(num_images, ...)`.
-        initializer: What it holds at first.
-        dtype: Its type.
-    """
-    return method.add_weight(
-        shape=shape,
-        dtype=dtype,
-        initializer=initializer,
-        trainable=False,
-        aggregation="only_first_replica",
-        name="memory",
-    )
-
-
 def write(table, index, rows, confidence=None):
     """Replaces rows of a table.
 
@@ -31,7 +12,7 @@ def write(table, index, rows, confidence=None):
     the next begins; one of its rows is kept.
 
     Args:
-        table: What `table` returned, of shape `(num_images, ...)`.
+        table: Variable of shape `(num_images, ...)`.
         index: Integer tensor of shape `(batch,)`.
         rows: Tensor of shape `(batch, ...)`.
         confidence: Float tensor of shape `(batch,)`. Of the rows of an image the most

@@ -1,6 +1,5 @@
 """What FixMatch and its family share: two views, and targets from the weak one."""
 
-import keras
 from keras import ops
 
 from sskeras import losses
@@ -71,17 +70,6 @@ def move(average, value, momentum, count):
     """Moves an exponential average, unless there was nothing to average."""
     moved = momentum * average + (1.0 - momentum) * value
     average.assign(ops.where(count > 0, moved, average))
-
-
-def statistic(method, shape, start, name):
-    """Adds an average to a method, the same on every replica; it is saved with it."""
-    return method.add_weight(
-        shape=shape,
-        initializer=keras.initializers.Constant(start),
-        trainable=False,
-        aggregation="only_first_replica",
-        name=name,
-    )
 
 
 def align(probabilities, prior, seen):

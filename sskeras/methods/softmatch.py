@@ -70,9 +70,10 @@ class SoftMatch(Method):
             "supervised_divisor", supervised_divisor, DIVISORS
         )
         c = self.num_classes
-        self.seen = pseudo.statistic(self, (c,), 0.0, "seen")
-        self.mean = pseudo.statistic(self, (), 1.0 / c, "mean")
-        self.variance = pseudo.statistic(self, (), 1.0, "variance")
+        self.seen = self.add_state((c,), "zeros", name="seen")
+        even = keras.initializers.Constant(1.0 / c)
+        self.mean = self.add_state((), even, name="mean")
+        self.variance = self.add_state((), "ones", name="variance")
 
     def objective(self, x, y, training):
         weak, strong = pseudo.weak_and_strong(self, x, training)

@@ -72,7 +72,8 @@ class TemporalEnsembling(Method):
         self.supervised_divisor = checks.choice(
             "supervised_divisor", supervised_divisor, DIVISORS
         )
-        self.memory = memory.table(self, (num_images, self.num_classes), "zeros")
+        shape = (num_images, self.num_classes)
+        self.memory = self.add_state(shape, "zeros", name="memory")
 
     def objective(self, x, y, training):
         pictures, index = checks.indexed(x, training)
