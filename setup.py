@@ -14,18 +14,23 @@ setup(
     install_requires=[
         "tensorflow>=2.19",  # SavedModel, tf.data; brings Keras 3
         "keras>=3.10",
-        "numpy",
+        "numpy>=2.0",  # counts the differing bits of perceptual hashes
         "pandas>=2.0",  # manifests
         "matplotlib",  # figures
-        "pillow",  # writes the phantom's pictures
+        "pillow",  # reads and writes pictures without TensorFlow
+        "pydicom>=3.0",  # films of RSNA and RICORD; MIT, 2.4 MB
+        "google-crc32c",  # checksums of TFRecord files; Apache-2.0, 0.04 MB
+        "scikit-learn",  # the audit's tiny model; BSD-3, 9 MB, brings scipy (35 MB)
         "tqdm",  # progress bars; MPL-2.0/MIT, 0.1 MB
     ],
     extras_require={
         "gpu": ["tensorflow[and-cuda]>=2.19"],
         "tutorials": ["jupyterlab"],
-        # The metrics are tested against scikit-learn; ruff lints as part of the tests;
-        # pytest-xdist runs them on two cores.
-        "test": ["pytest>=8", "pytest-xdist", "ruff>=0.17.6,<0.18", "scikit-learn"],
+        # JPEG Lossless, JPEG-LS and 12-bit JPEG in DICOM; Apache-2.0 and BSD, 13 MB.
+        "dicom": ["python-gdcm"],
+        "benchmarks": ["opencv-python-headless"],  # a peer; Apache-2.0, 61 MB
+        # ruff lints as part of the tests; pytest-xdist runs them on two cores.
+        "test": ["pytest>=8", "pytest-xdist", "ruff>=0.17.6,<0.18"],
     },
     entry_points={"console_scripts": ["sskeras = sskeras.cli:main"]},
 )

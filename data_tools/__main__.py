@@ -1,54 +1,35 @@
-"""The command line of data_tools."""
+"""From downloads to a manifest that can be trusted."""
 
 import argparse
+import importlib
+import sys
+
+COMMANDS = ("build", "split", "audit", "verify", "diff", "shards", "phantom")
 
 
 def main(argv=None):
-    """Runs one subcommand.
+    """Runs one command.
 
     Args:
         argv: List of arguments, by default those of the process.
+
+    Returns:
+        The exit status.
     """
     parser = argparse.ArgumentParser("python -m data_tools", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    add_phantom(commands)
+    for name in COMMANDS:
+        importlib.import_module(f"data_tools.commands.{name}").add(commands)
     arguments = parser.parse_args(argv)
     try:
-        arguments.run(arguments)
+        return arguments.run(arguments) or 0
     except (ValueError, OSError) as error:
         parser.exit(2, f"data_tools: {error}\n")
-
-
-def add_phantom(commands):
-    """Adds `phantom`, which draws a set of chest films."""
-    text = "draw a set of chest films: normal, pneumonia, COVID-19"
-    command = commands.add_parser("phantom", help=text, description=text)
-    command.add_argument("--out", required=True, help="folder to write")
-    command.add_argument("--count", type=int, default=6000, help="films (%(default)s)")
-    command.add_argument("--seed", type=int, default=0, help="seed (%(default)s)")
-    command.add_argument("--size", type=int, default=128, help="pixels (%(default)s)")
-    command.add_argument(
-        "--workers", type=int, default=2, help="processes (%(default)s)"
-    )
-    command.set_defaults(run=run_phantom)
-
-
-def run_phantom(arguments):
-    """Writes the set and prints how many films of each class it holds."""
-    from data_tools import phantom
-
-    path = phantom.write(
-        arguments.out,
-        arguments.count,
-        arguments.seed,
-        arguments.size,
-        arguments.workers,
-    )
-    print(f"{'':10}{'train':>8}{'test':>8}")
-    for label, films in phantom.count_films(arguments.count).items():
-        print(f"{label:10}{films['train']:8,}{films['test']:8,}")
-    print(path)
+    except KeyboardInterrupt:
+        parser.exit(
+            130, "data_tools: interrupted; the same command goes on from here\n"
+        )
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

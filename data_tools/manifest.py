@@ -1,9 +1,92 @@
-"""Writes `manifest.csv`, the one file that describes a folder of films."""
+"""Reads and writes `manifest.csv`, the one file that describes a folder of films."""
 
 import csv
 import io
 import os
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+
+
+def read(path):
+    """Reads a manifest; every cell is text.
+
+    Args:
+        path: The file, or the folder that holds `manifest.csv`.
+
+    Returns:
+        List of dicts with the same keys, the columns, in the order of the file.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If something is wrong in it; names the file and the line.
+
+    Example:
+    >>> rows = manifest.read("films")
+    >>> rows[0]["label"]
+    'normal'
+    """
+    path = locate(path)
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"There is no manifest {path}. Expected a csv file with the columns image "
+            "and label, or a folder that holds such a manifest.csv."
+        )
+    header, records = read_csv(path)
+    if not {"image", "label"} <= set(header) or len(set(header)) < len(header):
+        raise ValueError(
+            f"{path}: the header needs the columns image and label, and none twice. "
+            f"Received: {header}"
+        )
+    rows = []
+    for line, cells in records:
+        if len(cells) != len(header):
+            raise ValueError(
+                f"{path}, line {line}: {len(cells)} fields, where the header has "
+                f"{len(header)}. Put a field that holds a comma in quotation marks."
+            )
+        row = dict(zip(header, cells, strict=True))
+        check_image(path, line, row["image"])
+        rows.append(row)
+    return rows
+
+
+def locate(path):
+    """Returns the path of a manifest that is given by its folder or itself."""
+    path = Path(path)
+    return path / "manifest.csv" if path.is_dir() else path
+
+
+def read_csv(path):
+    """Splits a UTF-8 csv file into its header and `(line, cells)`."""
+    raw = path.read_bytes()
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = raw[: error.start].count(b"\n") + 1
+        raise ValueError(
+            f"{path}, line {line}: not UTF-8 (byte 0x{raw[error.start]:02x}). Save the "
+            'file as "CSV UTF-8".'
+        ) from None
+    if "\0" in text:
+        line = text[: text.index("\0")].count("\n") + 1
+        raise ValueError(f"{path}, line {line}: a NUL byte. Write the file anew.")
+    reader = csv.reader(io.StringIO(text, newline=""))
+    header = next(reader, [])
+    line, records = reader.line_num + 1, []
+    for cells in reader:
+        if cells:
+            records.append((line, cells))
+        line = reader.line_num + 1
+    return header, records
+
+
+def check_image(path, line, image):
+    """Raises an error if a picture's path is empty or leaves the folder."""
+    parts = PurePosixPath(image.replace("\\", "/")).parts
+    if not image or ".." in parts or image.startswith("/") or ":" in image[1:2]:
+        raise ValueError(
+            f"{path}, line {line}: {image!r} is no path inside the manifest's folder. "
+            "Keep the pictures beside the manifest and write relative paths."
+        )
 
 
 def write(path, rows):

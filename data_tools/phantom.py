@@ -24,18 +24,13 @@ Reference:
 """
 
 import json
-import multiprocessing
-import os
-import signal
-import threading
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from data_tools import manifest
+from data_tools import manifest, parallel
 from data_tools.drawing.film import check_size, draw
 from data_tools.drawing.lesions import STAGES
 
@@ -78,7 +73,7 @@ def write(out, count=6000, seed=0, size=128, workers=1):
         return out / "manifest.csv"
     jobs = [(out, row, size, *both) for row, both in zip(rows, seeds, strict=True)]
     with tqdm(total=len(jobs), unit="film", desc="phantom") as bar:
-        for _ in run(save, jobs, workers):
+        for _ in parallel.run(save, jobs, workers):
             bar.update()
     manifest.write(out / "manifest.csv", rows)
     return out / "manifest.csv"
@@ -204,27 +199,3 @@ def save(job):
     Image.fromarray(picture).save(out / film["image"], compress_level=1)
     if film["mask"]:
         Image.fromarray(mask).save(out / film["mask"], compress_level=1)
-
-
-def run(function, jobs, workers):
-    """Yields `function(job)` for every job, in order, from some processes."""
-    if workers == 1:
-        yield from map(function, jobs)
-        return
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, context, initializer=follow_parent) as pool:
-        try:
-            yield from pool.map(function, jobs, chunksize=16)
-        finally:
-            pool.shutdown(cancel_futures=True)
-
-
-def follow_parent():
-    """Makes a worker leave interrupts to its parent, and end when the parent ends."""
-
-    def watch():
-        multiprocessing.parent_process().join()
-        os._exit(1)
-
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=watch, daemon=True).start()

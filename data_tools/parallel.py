@@ -1,0 +1,58 @@
+"""Work in several processes that end with the one that started them."""
+
+import itertools
+import multiprocessing
+import os
+import signal
+import threading
+from collections import deque
+from concurrent.futures import ProcessPoolExecutor
+
+CHUNK = 16  # jobs sent to a process at once
+
+
+def run(function, jobs, workers):
+    """Yields `function(job)` for every job, in order, from some processes.
+
+    Few chunks are under way at a time, so that memory stays bounded however many
+    jobs there are.
+
+    Args:
+        function: Importable function of one argument.
+        jobs: Iterable of arguments.
+        workers: Number of processes; 1 works in this process. A script that asks
+            for more must start its work under `if __name__ == "__main__":`.
+    """
+    if workers == 1:
+        yield from map(function, jobs)
+        return
+    jobs = iter(jobs)
+    chunks = iter(lambda: list(itertools.islice(jobs, CHUNK)), [])
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, context, initializer=follow_parent) as pool:
+        under_way = deque()
+        try:
+            for chunk in chunks:
+                under_way.append(pool.submit(work, function, chunk))
+                if len(under_way) > 2 * workers:
+                    yield from under_way.popleft().result()
+            while under_way:
+                yield from under_way.popleft().result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def work(function, chunk):
+    """Does the jobs of a chunk."""
+    return [function(job) for job in chunk]
+
+
+def follow_parent():
+    """Makes a worker leave interrupts to its parent, and end when the parent ends."""
+
+    def watch():
+        multiprocessing.parent_process().join()
+        os._exit(1)
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=watch, daemon=True).start()
