@@ -1,0 +1,26 @@
+"""Any picture file to the 8-bit grey pixels of one film, and what is measured on it."""
+
+from data_tools.pictures.base import MAX_PIXELS, MIN_SIDE, Film, PictureError
+from data_tools.pictures.film import read
+from data_tools.pictures.measure import (
+    encode,
+    looks_negative,
+    phash,
+    resize,
+    sha256_pixels,
+    thumbnail,
+)
+
+__all__ = [
+    "MAX_PIXELS",
+    "MIN_SIDE",
+    "Film",
+    "PictureError",
+    "encode",
+    "looks_negative",
+    "phash",
+    "read",
+    "resize",
+    "sha256_pixels",
+    "thumbnail",
+]
