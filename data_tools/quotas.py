@@ -33,16 +33,19 @@ def choose(sizes, quotas, salt):
             pure[label].append((group, size))
         else:
             mixed[group] = sizes[group]
+    films = {group: size.total() for group, size in sizes.items()}
+    share = sum(quotas.values()) / max(sum(films.values()), 1)
+    share *= sum(films[group] for group in mixed)
     best, fewest = set(), math.inf
     for attempt in range(ATTEMPTS if mixed else 1):
         order = f"{salt}:{attempt}"
         mixed = {g: sizes[g] for g in sorted(mixed, key=lambda g: digest(order, g))}
         portion = PORTIONS[attempt % len(PORTIONS)]
-        chosen, left = choose_mixed(mixed, quotas, pure, portion)
+        chosen, left = choose_mixed(mixed, quotas, portion * share)
         for label, members in pure.items():
             coin = digest(salt, f"class {label}")
             chosen |= choose_side(members, left[label], coin)
-        missing = sum(quotas.values()) - sum(sizes[g].total() for g in chosen)
+        missing = sum(quotas.values()) - sum(films[group] for group in chosen)
         if missing < fewest:
             best, fewest = chosen, missing
         if not missing:
@@ -50,22 +53,13 @@ def choose(sizes, quotas, salt):
     return best
 
 
-def choose_mixed(mixed, quotas, pure, portion):
-    """Chooses among groups of several classes; returns them and what is left to fill.
-
-    `pure` lists the `(group, size)` of every class that could fill it later.
-    """
-    own = {label: sum(size for _, size in pure[label]) for label in quotas}
-    films = sum(size.total() for size in mixed.values())
-    share = sum(quotas.values()) / max(films + sum(own.values()), 1)
-    wanted = portion * share * films
-    chosen, left = set(), Counter(quotas)
-    filled = 0
+def choose_mixed(mixed, quotas, films):
+    """Chooses groups of several classes, about so many films; returns what is left."""
+    chosen, left, filled = set(), Counter(quotas), 0
     for group, size in mixed.items():
-        # Half a group past the share, so that the large are as likely as the small.
-        due = filled + size.total() / 2 <= wanted
-        needed = any(left[label] > own[label] for label in size)
-        if (due or needed) and all(n <= left[label] for label, n in size.items()):
+        # Up to half a group too many: the large are chosen as often as the small.
+        due = filled + size.total() / 2 <= films
+        if due and all(n <= left[label] for label, n in size.items()):
             chosen.add(group)
             left.subtract(size)
             filled += size.total()

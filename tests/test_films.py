@@ -422,3 +422,17 @@ def test_negatives_are_found_among_real_films(shared):
         negatives
     )
     assert pictures.looks_negative(255 - films).mean() > 0.95
+
+
+def test_the_header_alone_tells_all_but_damage_of_the_pixels(tmp_path):
+    """A dry run probes; what it lets pass, decoding may still refuse as truncated."""
+    later = 0
+    for name, reason in write_corpus(tmp_path).items():
+        try:
+            pictures.probe(tmp_path / name)
+        except pictures.PictureError as error:
+            assert error.reason == reason, name
+        else:
+            assert reason in ("", "truncated"), name
+            later += reason == "truncated"
+    assert later

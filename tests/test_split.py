@@ -208,6 +208,14 @@ def test_groups_of_two_classes_meet_their_quotas_where_that_is_possible():
     assert found[True, False] < 0.05 * found[True, True]
 
 
+def test_the_one_group_that_completes_two_classes_is_found():
+    sizes = {f"a{i}": Counter(a=2) for i in range(5)} | {"both": Counter(a=1, b=1)}
+    sizes |= {f"b{i}": Counter(b=1) for i in range(10)}
+    for salt in "0123":
+        chosen = quotas.choose(sizes, {"a": 3, "b": 3}, salt)
+        assert "both" in chosen and len(chosen) == 4
+
+
 def test_a_quota_beyond_the_exact_search_is_met_too():
     sizes = {f"p{i}": Counter(a=1 + i % 5) for i in range(20_000)}
     quota = 40_001
@@ -244,6 +252,18 @@ def test_large_groups_are_as_often_in_test_as_small_ones():
 
 def in_test(labels, names, seed):
     return [name == "test" for name in split.assign(labels, names, seed)[0]]
+
+
+def test_a_class_of_few_large_groups_puts_them_on_both_sides_alike():
+    sizes = [1] * 20 + [6] * 10
+    names = [f"p{i}" for i, size in enumerate(sizes) for _ in range(size)]
+    large = np.flatnonzero([sizes[int(name[1:])] > 1 for name in names])[::6]
+    seeds = 400
+    films = sum(
+        np.array(in_test(["a"] * 80, names, seed))[large].sum() for seed in range(seeds)
+    )
+    error = np.sqrt(0.3 * 0.7 / (10 * seeds))
+    assert abs(films / (10 * seeds) - 0.3) < 3 * error
 
 
 # Repeatable.

@@ -1,7 +1,7 @@
 """Any picture file to the 8-bit grey pixels of one film, and what is measured on it."""
 
 from data_tools.pictures.base import MAX_PIXELS, MIN_SIDE, Film, PictureError
-from data_tools.pictures.film import read
+from data_tools.pictures.film import probe, read
 from data_tools.pictures.measure import (
     encode,
     looks_negative,
@@ -19,6 +19,7 @@ __all__ = [
     "encode",
     "looks_negative",
     "phash",
+    "probe",
     "read",
     "resize",
     "sha256_pixels",

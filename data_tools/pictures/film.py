@@ -53,7 +53,7 @@ def read(path):
             content, film = array.tobytes(), convert(Image.fromarray(array))
         else:
             content = read_file(name)
-            film = decode(content, name.lower().endswith(".dcm"))
+            film = decode(name, content)
     flags = (*film.flags, "flat") if is_flat(film.pixels) else film.flags
     digest = hashlib.sha256(content).hexdigest()
     return replace(film, flags=flags, sha256_source=digest)
@@ -78,13 +78,56 @@ def read_file(path):
     return content
 
 
-def decode(content, dicom_suffix):
-    """Decodes the bytes of a file."""
-    bare = dicom_suffix and not content.startswith(BEGINNINGS)
-    if bare or content[128:132] == b"DICM":
-        from data_tools.pictures import dicom  # pydicom takes 0.2 s to import
+def probe(path):
+    """Checks all that a file's header tells, without decoding the picture.
 
-        return dicom.decode(content)
+    Args:
+        path: As for `read`.
+
+    Raises:
+        PictureError: As `read`, but for damage that only decoding finds.
+    """
+    name = os.fspath(path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        if ".npz::" in name:
+            archive.picture(name)
+        else:
+            content = read_file(name)
+            (dicom_header if is_dicom(name, content) else open_image)(content)
+
+
+def decode(name, content):
+    """Decodes the bytes of a file."""
+    if is_dicom(name, content):
+        from data_tools.pictures import dicom
+
+        return dicom.decode(dicom_header(content))
+    image = open_image(content)
+    with decoding():
+        image.load()
+        film = convert(image)
+        # Pillow inverts such a TIFF of 8 bits itself.
+        if image.format == "TIFF" and image.tag_v2.get(262) == 0 and film.bits > 8:
+            film = replace(film, pixels=255 - film.pixels)
+        return film
+
+
+def is_dicom(name, content):
+    """Says whether a file is DICOM; one without the preamble needs the suffix."""
+    bare = name.lower().endswith(".dcm") and not content.startswith(BEGINNINGS)
+    return bare or content[128:132] == b"DICM"
+
+
+def dicom_header(content):
+    """Reads and checks the header of a DICOM file."""
+    from data_tools.pictures import dicom  # pydicom takes 0.2 s to import
+
+    return dicom.read_header(content)
+
+
+def open_image(content):
+    """Reads and checks the header of any other file."""
     with decoding():
         try:
             image = Image.open(io.BytesIO(content), formats=FORMATS)
@@ -98,12 +141,7 @@ def decode(content, dicom_suffix):
         # An MPO is a camera's JPEG with a preview behind it.
         if image.format != "MPO" and getattr(image, "is_animated", False):
             raise PictureError("several-frames", f"{image.n_frames} frames")
-        image.load()
-        film = convert(image)
-        # Pillow inverts such a TIFF of 8 bits itself.
-        if image.format == "TIFF" and image.tag_v2.get(262) == 0 and film.bits > 8:
-            film = replace(film, pixels=255 - film.pixels)
-        return film
+        return image
 
 
 def convert(image):

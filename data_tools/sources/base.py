@@ -1,9 +1,12 @@
 """What all sources share: a row, and how a source says what it holds."""
 
 import csv
+import functools
+import hashlib
 import io
+import os
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 
 @dataclass(slots=True)
@@ -59,11 +62,14 @@ class Rules:
         views: Views taken from sources that mix them.
         every_box: Whether each row of the RSNA table counts, one for each box, as
             in the paper, or each film once.
+        first_of_list: Whether of a finding such as `COVID-19, ARDS` the first
+            counts; else it has to be in `findings` as a whole.
     """
 
     findings: dict
     views: tuple
     every_box: bool = False
+    first_of_list: bool = False
 
 
 class Source:
@@ -74,17 +80,19 @@ class Source:
 
     Args:
         folder: Where the download lies.
+        name: What to call it; only a source of one's own needs one.
     """
 
     name = ""  # in `--source NAME=FOLDER` and in the manifest
     title = ""
     get = ""  # where it comes from
     license = ""  # of the whole, where rows have none of their own
-    list_names = ()  # what the released lists call it
+    table = ""  # that lists the pictures, if there is one
     needs = ()  # files or folders that must be there
 
-    def __init__(self, folder):
+    def __init__(self, folder, name=None):
         self.folder = Path(folder)
+        self.name = name or self.name
 
     def check(self):
         """Raises an error that names the first thing that is missing or wrong."""
@@ -101,8 +109,18 @@ class Source:
                 )
 
     def version(self):
-        """Returns what identifies the copy: commit, or hash of the table."""
-        raise NotImplementedError
+        """Returns what identifies the copy: a hash of its table, or of its files."""
+        if self.table:
+            content = (self.folder / self.table).read_bytes()
+        else:
+            paths = [self.folder / file for file in self.files]
+            sizes = [path.stat().st_size if path.is_file() else 0 for path in paths]
+            content = repr(list(zip(self.files, sizes, strict=True))).encode()
+        return f"sha256:{hashlib.sha256(content).hexdigest()[:12]}"
+
+    def remarks(self):
+        """Returns a list of sentences that whoever builds a set should read."""
+        return []
 
     def rows(self, rules):
         """Yields a `Row` for every row of the table, kept or dropped.
@@ -114,10 +132,43 @@ class Source:
 
     def list_name(self, row):
         """Returns the name by which the released lists call a row's file."""
-        return Path(row.file).name
+        return PurePosixPath(row.file).name.strip()
+
+    @functools.cached_property
+    def files(self):
+        """Paths of all files, sorted; a hidden or linked folder counts as one."""
+        found = []
+        for place, folders, names in os.walk(self.folder, onerror=_fail):
+            inner = os.path.relpath(place, self.folder)
+            closed = [name for name in folders if self._is_closed(place, name)]
+            folders[:] = set(folders) - set(closed)
+            found += [os.path.join(inner, name) for name in names + closed]
+        # A name that is no UTF-8 becomes one that no file has.
+        texts = [os.fsencode(name).decode("utf-8", "backslashreplace") for name in found]
+        return sorted(PurePosixPath(text.replace(os.sep, "/")).as_posix() for text in texts)
+
+    @staticmethod
+    def _is_closed(place, name):
+        return name.startswith(".") or os.path.islink(os.path.join(place, name))
+
+    def place(self, row):
+        """Drops a row whose file is missing or outside the folder; returns it."""
+        path = os.path.join(self.folder, row.file)
+        parts = PurePosixPath(row.file.replace("\\", "/")).parts
+        if ".." in parts or parts[:1] == ("/",) or ":" in row.file[1:2]:
+            return row.drop("path-escape")
+        if os.path.islink(path):
+            target = os.path.realpath(path)
+            if not Path(target).is_relative_to(os.path.realpath(self.folder)):
+                return row.drop("path-escape", f"a link to {target}")
+        return row if os.path.isfile(path) else row.drop("not-on-disk")
 
 
-def read_table(path, encoding="utf-8-sig"):
+def _fail(error):
+    raise error
+
+
+def read_table(path, encoding="utf-8-sig", needs=()):
     """Reads a csv file of any publisher.
 
     Headers drift: they are lower-cased, stripped, and blanks become underscores.
@@ -125,13 +176,15 @@ def read_table(path, encoding="utf-8-sig"):
     Args:
         path: The file.
         encoding: Its encoding.
+        needs: Columns that must be there, as they are called here.
 
     Returns:
         List of `(line, dict)`, the dict of text; `(line, None)` where a row has
         another number of fields than the header.
 
     Raises:
-        ValueError: If the file is not in this encoding or holds NUL bytes.
+        ValueError: If the file is not in this encoding, holds NUL bytes or lacks a
+            column.
     """
     raw = Path(path).read_bytes()
     try:
@@ -147,6 +200,11 @@ def read_table(path, encoding="utf-8-sig"):
         raise ValueError(f"{path}, line {line}: a NUL byte. Download the file again.")
     reader = csv.reader(io.StringIO(text, newline=""))
     header = [name.strip().lower().replace(" ", "_") for name in next(reader, [])]
+    if missing := [name for name in needs if name not in header]:
+        raise ValueError(
+            f"{path}: the columns {', '.join(missing)} are missing. Download the file "
+            f"again. Received: {', '.join(header)}"
+        )
     table, line = [], reader.line_num + 1
     for cells in reader:
         if cells:

@@ -8,12 +8,14 @@
 - `hide_labels`     keep 5 % of the labels of every class, hide the rest
 - `check_labels`    warn about classes without a single label
 - `load_pictures`   files to one uint8 array, in memory or in a cache file
+- `Shards`          pictures packed by `python -m data_tools shards`, left on disk
+- `open_pictures`   the one or the other, as the manifest says
 - `batches`         endless, shuffled, resumable stream of `(x, y)`
 - `steps_per_epoch` how many of these batches see every image once
 
 The modules are `manifest`, `labels`, `pictures` (`decode` and `resize`, which the
-exported model uses too), `loading` and `pipeline`. The first two work without
-TensorFlow.
+exported model uses too), `loading`, `shards` and `pipeline`. The first two work
+without TensorFlow.
 """
 
 import importlib
@@ -27,10 +29,12 @@ _MODULE_OF = {
     "hide_labels": "labels",
     "check_labels": "labels",
     "load_pictures": "loading",
+    "Shards": "shards",
+    "open_pictures": "shards",
     "batches": "pipeline",
     "steps_per_epoch": "pipeline",
 }
-_MODULES = ("labels", "loading", "manifest", "pictures", "pipeline")
+_MODULES = ("labels", "loading", "manifest", "pictures", "pipeline", "shards")
 
 __all__ = [*_MODULE_OF]
 

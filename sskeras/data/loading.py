@@ -42,9 +42,8 @@ def load_pictures(paths, image_size, channels=1, cache=None, rows=None, progress
     """
     paths = [os.path.abspath(path) for path in paths]
     rows = [None] * len(paths) if rows is None else list(rows)
-    size = (image_size,) * 2 if np.ndim(image_size) == 0 else tuple(image_size)
-    _check_arguments(paths, size, channels, rows)
-    shape = (len(paths), int(size[0]), int(size[1]), channels)
+    _check_rows(paths, rows)
+    shape = (len(paths), *picture_size(image_size, channels), channels)
     stats = _stats(paths, rows)
     chunks = _chunks(paths, rows, shape[1:], progress)
     if cache is None:
@@ -61,14 +60,20 @@ def load_pictures(paths, image_size, channels=1, cache=None, rows=None, progress
     return x
 
 
-def _check_arguments(paths, size, channels, rows):
-    if not paths:
-        raise ValueError("There are no pictures to load: paths is empty.")
+def picture_size(image_size, channels):
+    """Return `(height, width)` once size and channels are what they may be."""
+    size = (image_size,) * 2 if np.ndim(image_size) == 0 else tuple(image_size)
     if len(size) != 2 or min(size) < 1 or channels not in (1, 3):
         raise ValueError(
             "Expected image_size as one positive number or (height, width), and 1 or "
             f"3 channels. Received: image_size={size}, channels={channels}"
         )
+    return int(size[0]), int(size[1])
+
+
+def _check_rows(paths, rows):
+    if not paths:
+        raise ValueError("There are no pictures to load: paths is empty.")
     if len(rows) != len(paths):
         raise ValueError(
             f"Expected one row per path. Received: {len(rows)} rows, {len(paths)} paths"

@@ -17,7 +17,8 @@ def read_manifest(path):
     manifest, inside its folder) and `label` (class name, empty = unknown) are
     required; `patient_id` (unique over all sources), `source`, `split` (`train`,
     `val`, `test` or empty) and `weight` (evaluation weight) are optional; further
-    columns are kept. Every column is text, `NA` too, but for `weight`.
+    columns are kept. Every column is text, `NA` too, but for `weight`. A manifest that
+    `python -m data_tools shards` wrote also names the place of each picture.
 
     Args:
         path: The csv file, or the folder that holds `manifest.csv`.
@@ -25,15 +26,16 @@ def read_manifest(path):
     Returns:
         pandas.DataFrame with all columns of the file, the optional ones filled in
         (`weight` float, 1.0 where the column is absent), and two new ones: `path`,
-        the absolute path of the picture, and `row`, its line in the file as an
-        editor shows it.
+        the absolute path of the picture or of the shard that holds it, and `row`,
+        its line in the file as an editor shows it.
 
     Raises:
         FileNotFoundError: If there is no such file.
         ValueError: If anything in it is wrong; names the file and the rows.
 
     Warns:
-        UserWarning: If images of one patient are in several splits.
+        UserWarning: If rows name a picture that an earlier row names, or images of
+            one patient are in several splits.
 
     Example:
 
@@ -52,23 +54,25 @@ def read_manifest(path):
     checks.check_splits_and_labels(manifest, table)
     table["weight"] = checks.evaluation_weights(manifest, table)
     table["path"] = checks.picture_paths(manifest, table)
+    checks.warn_of_repeats(manifest, table)
     checks.warn_of_leaks(manifest, table)
     return table
 
 
 def check_pictures(table):
-    """Check that every picture file of a table exists.
+    """Check that every picture file of a table exists, or every shard.
 
     Args:
         table: DataFrame of `read_manifest`.
 
     Raises:
-        FileNotFoundError: Names the number of missing files and the first five.
+        FileNotFoundError: Names how many rows lack their file and the first five.
     """
-    missing = table[[not os.path.isfile(path) for path in table["path"]]]
+    there = {path: os.path.isfile(path) for path in table["path"].unique()}
+    missing = table[~table["path"].map(there).astype(bool)]
     if len(missing):
         raise FileNotFoundError(
-            f"{len(missing)} of {len(table)} picture files are missing: "
+            f"The files of {len(missing)} of {len(table)} pictures are missing: "
             f"{checks.examples(missing['row'], missing['path'])}. "
             "Copy them there, or take their rows out of the manifest."
         )

@@ -15,11 +15,12 @@ import pandas as pd
 
 SPLITS = ("train", "val", "test")
 OPTIONAL = {"patient_id": "", "source": "", "split": "", "weight": "1"}
+IN_SHARDS = {"shard", "offset", "length", "crc32c"}  # of `data_tools shards`
 
 
 def text_table(manifest):
     """Read the file into a table of text, once all its rows fit the header."""
-    header, records, rows = _split_rows(manifest, _decode(manifest))
+    header, records, rows = _split_rows(manifest, _open(manifest))
     _check_header(manifest, header)
     short_or_long = [
         (row, f"{len(record)} fields: {','.join(record)[:80]}")
@@ -59,27 +60,50 @@ def evaluation_weights(manifest, table):
     return weights
 
 
+def is_sharded(table):
+    """Say whether the pictures of a table are in shards rather than files."""
+    return set(table.columns) >= IN_SHARDS
+
+
 def picture_paths(manifest, table):
-    """Resolve the column `image` to absolute paths inside the manifest's folder."""
-    images = table["image"]
-    _refuse(manifest, table, images == "", "image", "name no picture; fill in its path")
+    """Resolve pictures, or their shards, to absolute paths inside the folder."""
+    column = "shard" if is_sharded(table) else "image"
+    problem = f"name no picture; fill in the column {column}"
+    _refuse(manifest, table, table[column] == "", column, problem)
     folder = os.path.realpath(manifest.parent)
-    paths = [os.path.realpath(os.path.join(folder, image)) for image in images]
-    outside = [
-        os.path.isabs(image)
-        or ".." in Path(image).parts
-        or not path.startswith(os.path.join(folder, ""))
-        for image, path in zip(images, paths, strict=True)
-    ]
+    names = table[column].unique()
+    paths = {name: os.path.realpath(os.path.join(folder, name)) for name in names}
+    inside = {
+        name: not os.path.isabs(name)
+        and ".." not in Path(name).parts
+        and path.startswith(os.path.join(folder, ""))
+        for name, path in paths.items()
+    }
     problem = (
         "lead out of the manifest's folder (absolute, `..` or a link); "
         "keep the pictures beside the manifest and write relative paths"
     )
-    _refuse(manifest, table, outside, "image", problem)
-    repeated = pd.Series(paths).duplicated()
-    problem = "name a picture that an earlier row names already; keep one of them"
-    _refuse(manifest, table, repeated, "image", problem)
-    return paths
+    _refuse(manifest, table, ~table[column].map(inside), column, problem)
+    return table[column].map(paths)
+
+
+def warn_of_repeats(manifest, table):
+    """Warn if rows name the same picture, and if it is in both train and test."""
+    pictures = table["image" if is_sharded(table) else "path"]
+    repeated = table[pictures.duplicated()]
+    if repeated.empty:
+        return
+    problem = (
+        f"{manifest}: {len(repeated)} row(s) name a picture that an earlier row names "
+        f"already: {examples(repeated['row'], repeated['image'])}."
+    )
+    shown = pictures[table["split"] == "train"]
+    leaks = sum(pictures.isin(shown) & (table["split"] == "test"))
+    if leaks:
+        problem += f" {leaks} row(s) of test repeat a picture of train: scores will be"
+        problem += " too good."
+    remedy = "Unless this is meant, keep one row of each picture."
+    warnings.warn(f"{problem} {remedy}", UserWarning, stacklevel=3)
 
 
 def warn_of_leaks(manifest, table):
@@ -106,8 +130,8 @@ def examples(rows, values):
     return shown + (f", … ({len(pairs)} in all)" if len(pairs) > 5 else "")
 
 
-def _decode(manifest):
-    """Decode the file; the byte order mark that Excel writes is no content."""
+def _open(manifest):
+    """Open the file as text; the byte order mark that Excel writes is no content."""
     raw = manifest.read_bytes()
     try:
         text = raw.decode("utf-8-sig")
@@ -123,12 +147,12 @@ def _decode(manifest):
             f"{manifest}, row {row}: holds a NUL byte, so the file is damaged or no "
             "csv file. Write it anew."
         )
-    return text
+    return io.TextIOWrapper(io.BytesIO(raw), "utf-8-sig", newline="")
 
 
-def _split_rows(manifest, text):
-    """Split the text into header, records and the line on which each begins."""
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+def _split_rows(manifest, stream):
+    """Split the file into header, records and the line on which each begins."""
+    reader = csv.reader(stream, strict=True)
     records, rows, begin = [], [], 1
     try:
         for record in reader:

@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from sskeras.data.labels import as_labels
 from sskeras.data.sampling import drawing, list_parts
+from sskeras.data.shards import Shards
 
 
 def batches(
@@ -33,7 +34,8 @@ def batches(
     Without the options that compose a batch the order does not depend on `y`.
 
     Args:
-        x: Array or memmap `(n, height, width, channels)`; it is not copied.
+        x: Array or memmap `(n, height, width, channels)`, which is not copied, or
+            `Shards`, whose pictures are read and decoded batch by batch.
         y: Integer labels `(n,)`, −1 = unknown.
         batch_size: Images per batch B; may exceed n.
         seed: Integer; another seed gives another order.
@@ -81,16 +83,19 @@ def batches(
         )
     if start < 0:
         raise ValueError(f"start is the first step, 0 or more. Received: {start}")
-    x = np.asarray(x)  # of a memmap this is a view, not a copy
+    sharded = isinstance(x, Shards)
+    x = x if sharded else np.asarray(x)  # of a memmap this is a view, not a copy
     drawings = [drawing(*part, seed) for part in parts]
 
     def draw(step):
         rows = np.concatenate([rows_at(step) for rows_at in drawings])
-        return x[rows], rows, y[rows]
+        return x.read(rows) if sharded else x[rows], rows, y[rows]
 
     def batch(step):
-        types = (x.dtype, tf.int32, tf.int32)
+        types = (tf.string if sharded else x.dtype, tf.int32, tf.int32)
         images, index, labels = tf.numpy_function(draw, [step], types)
+        if sharded:
+            images = x.decode(images)
         images.set_shape((batch_size, *x.shape[1:]))
         index.set_shape((batch_size,))
         labels.set_shape((batch_size,))
@@ -98,7 +103,7 @@ def batches(
 
     steps = tf.data.Dataset.counter(start)
     stream = steps.map(batch, tf.data.AUTOTUNE, deterministic=True)
-    return stream.prefetch(tf.data.AUTOTUNE)
+    return stream.prefetch(2 if sharded else tf.data.AUTOTUNE)
 
 
 def steps_per_epoch(

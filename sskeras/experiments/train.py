@@ -21,7 +21,8 @@ def train(settings, out, cache=None):
     Args:
         settings: A `Settings`.
         out: Folder for the results.
-        cache: Folder for the decoded pictures; `None` keeps them in memory.
+        cache: Folder for the decoded pictures; `None` keeps them in memory. Those
+            in shards stay on disk anyway.
 
     Returns:
         The scores of `evaluate.scores`.
@@ -33,13 +34,12 @@ def train(settings, out, cache=None):
         model = build.model(settings, classes, y)
     print(summary(classes, y, settings), flush=True)
     x, x_test = (
-        data.load_pictures(
-            part.path, settings.image_size, settings.channels, cache, part.row
-        )
+        data.open_pictures(part, settings.image_size, settings.channels, cache)
         for part in (rows, test_rows)
     )
     folder.start(content)  # Whatever is wrong has been said by now.
-    fit(model, x, y, settings, folder)
+    with data.shards.plain_errors():
+        fit(model, x, y, settings, folder)
     scores = evaluate_test(model, x_test, test_rows, folder)
     with whole(folder.model) as partial:
         model.save(partial)
@@ -112,7 +112,7 @@ def fit(model, x, y, settings, folder):
 
 def evaluate_test(model, x, rows, folder):
     """Scores on the test rows; writes predictions and confusion matrix."""
-    probabilities = model.predict(x, batch_size=256, verbose=0)
+    probabilities = use.predict(model, x)
     scores = use.score(model, rows, probabilities)
     predictions = rows[["image", "label", "weight"]].copy()
     predictions[list(model.class_names)] = probabilities

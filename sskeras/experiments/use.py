@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import keras
+import numpy as np
 import pandas as pd
 
 from sskeras import data, evaluate, methods
@@ -18,20 +19,20 @@ def load(run):
     return keras.models.load_model(folder.model)
 
 
-def probabilities_of(model, paths, rows=None):
-    """Class probabilities of picture files.
+def predict(model, x):
+    """Class probabilities of pictures; of `Shards`, few are in memory at a time.
 
     Args:
         model: A trained method.
-        paths: Paths of PNG or JPEG files.
-        rows: Row of each file in its manifest, for error messages.
+        x: What `data.open_pictures` or `data.load_pictures` returns.
 
     Returns:
-        Float array of shape `(len(paths), num_classes)`.
+        Float array of shape `(len(x), num_classes)`.
     """
-    *size, channels = model.network.input_shape[1:]
-    x = data.load_pictures(paths, size, channels, rows=rows)
-    return model.predict(x, batch_size=256, verbose=0)
+    if isinstance(x, data.Shards):
+        x = x.in_order(256)
+    with data.shards.plain_errors():
+        return model.predict(x, batch_size=256, verbose=0)
 
 
 def score(model, rows, probabilities):
@@ -59,7 +60,14 @@ def evaluate_run(run, manifest, split="test"):
     model = load(run)
     rows = data.select(data.read_manifest(manifest), split)
     data.check_pictures(rows)
-    return score(model, rows, probabilities_of(model, rows.path, rows.row))
+    x = data.open_pictures(rows, *input_size(model))
+    return score(model, rows, predict(model, x))
+
+
+def input_size(model):
+    """Returns `(height, width)` and the number of channels that a model takes."""
+    *size, channels = model.network.input_shape[1:]
+    return size, channels
 
 
 def predict_files(run, inputs):
@@ -67,16 +75,26 @@ def predict_files(run, inputs):
 
     Args:
         run: Folder of the run.
-        inputs: Picture files, and folders that are searched for them.
+        inputs: Picture files, and folders that are searched for them. A folder of
+            shards stands for all pictures in them.
 
     Returns:
         DataFrame with a row for each picture: `image`, `prediction` and the
         probability of each class; and the number of other files passed over.
     """
-    paths, others = find_pictures(inputs)
+    folders = [path for path in inputs if Path(path, "shards.json").is_file()]
+    files = [path for path in inputs if path not in folders]
+    paths, others = find_pictures(files) if files else ([], 0)
     model = load(run)
-    probabilities = probabilities_of(model, paths)
-    table = pd.DataFrame({"image": [str(path) for path in paths]})
+    names, parts = [str(path) for path in paths], []
+    if paths:
+        parts.append(data.load_pictures(paths, *input_size(model)))
+    for folder in folders:
+        rows = data.read_manifest(folder)
+        names += [str(Path(folder, image)) for image in rows.image]
+        parts.append(data.open_pictures(rows, *input_size(model)))
+    probabilities = np.concatenate([predict(model, x) for x in parts])
+    table = pd.DataFrame({"image": names})
     table["prediction"] = [model.class_names[i] for i in probabilities.argmax(-1)]
     table[list(model.class_names)] = probabilities
     return table, others

@@ -1,0 +1,187 @@
+"""From sources to a set: pictures, manifest, split and ledger.
+
+A set is a folder:
+
+- `manifest.csv`   a row for every film that was kept; written last
+- `labeled-5.csv`  the same with 5 % of the training labels (7, 9 as well)
+- `images/`        8-bit grey PNG under the name of their content
+- `ledger.csv`     a row for every row read: kept, or dropped for which reason
+- `duplicates.csv` pairs of films that are, or nearly are, the same picture
+- `split.json`     counts, hashes and what the split guarantees
+- `build.json`     recipe, versions of the sources, counts expected and found
+
+The same sources give the same bytes, but for `.journal.jsonl`, which knows when the
+originals changed and lets an interrupted build go on.
+"""
+
+import hashlib
+import json
+import os
+from pathlib import Path
+
+from tqdm import tqdm
+
+from data_tools import ledger, manifest, parallel, plan, split, store
+from data_tools.arrange import arrange, write_pairs
+
+VERSION = 1  # Raise it when the same sources give other pictures or another manifest.
+
+
+def build(recipe, given, out, *, size=224, seed=0, workers=None, lists=None):
+    """Builds a set, or goes on with one that was interrupted.
+
+    Args:
+        recipe: A `Recipe`.
+        given: Dict of name to `Source`; any subset of those there are.
+        out: Folder of the set, made if need be.
+        size: Height and width in pixels; `None` keeps those of each original.
+        seed: Integer, for the split.
+        workers: Number of processes, by default one for each processor.
+        lists: Folder of the released lists, for the recipes `covidx-…`.
+
+    Returns:
+        Dicts as in `build.json` and `split.json`.
+
+    Raises:
+        ValueError, OSError: If a source or an argument is wrong, the folder holds
+            another set, or the disk is full. What was made stays, and the same call
+            goes on with it.
+    """
+    settings = {"recipe": recipe.name, "size": size, "seed": seed, "version": VERSION}
+    out, workers = Path(out), workers or os.cpu_count()
+    journal = store.Journal(out, settings)
+    rows = plan.collect(recipe, given, lists)
+    print(plan.describe(recipe, given, rows), flush=True)
+    plan.check_space(out, len(plan.files(rows)), size)
+    out.mkdir(parents=True, exist_ok=True)
+    entries = examine(rows, given, out, size, journal, workers)
+    table, pairs = arrange(recipe, rows, entries, given)
+    if not table:
+        raise ValueError(
+            f"No row was kept, so there is no set. Reasons: {ledger.count(rows)}"
+        )
+    restore(rows, given, out, size, journal, workers)
+    (out / "manifest.csv").unlink(missing_ok=True)  # Not whole until all is.
+    ledger.write(out / "ledger.csv", rows)
+    write_pairs(out / "duplicates.csv", pairs)
+    summary = settings | summarize(recipe, rows, given) | {"like_pairs": len(pairs)}
+    manifest.write_text(out / "build.json", json.dumps(summary, indent=1) + "\n")
+    store.sweep(out, {row["image"] for row in table})
+    os.sync()  # The manifest must not outlive the pictures it names.
+    return summary, split.write(
+        out / "manifest.csv",
+        table,
+        seed=seed,
+        by_row=recipe.every_row,
+        given=bool(recipe.version),
+        provenance={"build.json": sha256(out / "build.json")},
+    )
+
+
+def examine(rows, given, out, size, journal, workers):
+    """Makes the pictures that are not made yet; drops rows without a usable one.
+
+    Returns:
+        Dict of `(source, file)` to `Entry`.
+    """
+    entries = {}
+    for name in given:
+        paths = {
+            key: given[name].folder / key[1]
+            for key in plan.files(rows)
+            if key[0] == name
+        }
+        found = {key: journal.find(key, path) for key, path in paths.items()}
+        missing = {key: paths[key] for key, entry in found.items() if entry is None}
+        entries |= found | make(missing, name, out, size, journal, workers)
+    for row in rows:
+        if not row.dropped and (entry := entries[row.source, row.file]).reason:
+            row.drop(entry.reason, entry.detail)
+    return entries
+
+
+def make(paths, name, out, size, journal, workers):
+    """Makes pictures in parallel with a progress bar.
+
+    Args:
+        paths: Dict of `(source, file)` to the path of the original.
+
+    Returns:
+        Dict of `(source, file)` to `Entry`.
+    """
+    jobs = [(path, out, size) for path in paths.values()]
+    done = parallel.run(store.make, jobs, min(workers, 1 + len(jobs) // 32))
+    with tqdm(total=len(jobs), unit="film", desc=name, disable=not jobs) as bar:
+        entries = {}
+        for key, entry in journal.write(zip(paths.items(), done, strict=True)):
+            entries[key] = entry
+            bar.update()
+    return entries
+
+
+def restore(rows, given, out, size, journal, workers):
+    """Makes those kept pictures again that are missing or were changed since.
+
+    Raises:
+        OSError: If an original has changed meanwhile.
+    """
+    keys = plan.files(rows)
+    bar = tqdm(keys, unit="film", desc="check", delay=2)
+    broken = [key for key in bar if not store.is_whole(out, journal.entry(key))]
+    for key in broken:
+        (out / journal.entry(key).image).unlink(missing_ok=True)
+    before = {key: journal.entry(key) for key in broken}
+    paths = {key: given[key[0]].folder / key[1] for key in broken}
+    after = make(paths, "repair", out, size, journal, workers)
+    changed = [key for key in broken if before[key] != after[key]]
+    if changed:
+        raise OSError(
+            f"{len(changed)} original(s) changed while the set was built, the first is "
+            f"{paths[changed[0]]}. Run the same command again."
+        )
+
+
+def summarize(recipe, rows, given):
+    """Returns what `build.json` says beside the settings."""
+    return {
+        "sources": {
+            name: {
+                "title": source.title,
+                "from": source.get,
+                "license": source.license,
+                "version": source.version(),
+                "remarks": source.remarks(),
+            }
+            for name, source in sorted(given.items())
+        },
+        "rows": ledger.count(rows),
+        "expected": recipe.expected,
+        "found": plan.count_kept(recipe, rows),
+        "unexpected": [list(item) for item in plan.differences(recipe, given, rows)],
+    }
+
+
+def sha256(path):
+    """Returns the hash of a file in hex."""
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+
+
+def report(summary, splits, out):
+    """Writes what was built as text: counts, and loudly what is not as it should be.
+
+    Args:
+        summary, splits: What `build` returns.
+        out: Folder of the set.
+    """
+    lines = [f"\n{Path(out, 'manifest.csv')}", split.describe(splits)]
+    for name, count in summary["rows"].items():
+        reasons = ", ".join(f"{n:,} {reason}" for reason, n in count["dropped"].items())
+        lines.append(
+            f"  {name}: {count['read']:,} rows read = {count['kept']:,} kept + "
+            f"{sum(count['dropped'].values()):,} dropped ({reasons or 'none'})"
+        )
+    for place, label, expected, found in summary["unexpected"]:
+        lines.append(
+            f"  UNEXPECTED: {place} has {found:,} {label}, expected {expected:,}"
+        )
+    return "\n".join(lines)

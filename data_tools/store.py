@@ -1,0 +1,212 @@
+"""Pictures under the name of their content, and a journal of those already made.
+
+Both survive a kill at any moment: a picture gets its name when it is whole, and a
+line of the journal counts once it is.
+"""
+
+import base64
+import hashlib
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from data_tools import manifest, pictures
+
+JOURNAL = ".journal.jsonl"
+
+
+@dataclass(slots=True)
+class Entry:
+    """What is known of one picture.
+
+    Attributes:
+        reason, detail: Why it cannot be used, `""` if it can.
+        image: Path of the stored picture within the set.
+        sha256, sha256_pixels, sha256_source: Of the stored file, of the grey pixels
+            in their original size, of the original file.
+        thumbnail: The 32×32 picture in base64.
+        width, height, mode, bits: Of the original.
+        flags: Remarks, separated by blanks.
+        view, sex, age: As the header of a DICOM file says.
+    """
+
+    reason: str = ""
+    detail: str = ""
+    image: str = ""
+    sha256: str = ""
+    sha256_pixels: str = ""
+    sha256_source: str = ""
+    thumbnail: str = ""
+    width: int = 0
+    height: int = 0
+    mode: str = ""
+    bits: int = 0
+    flags: str = ""
+    view: str = ""
+    sex: str = ""
+    age: str = ""
+
+
+def make(job):
+    """Reads one picture, stores it and says what it is.
+
+    Args:
+        job: `(path, out, size)`: the original, the folder of the set, and the side
+            in pixels, `None` for the original size.
+
+    Returns:
+        An `Entry`.
+    """
+    path, out, size = job
+    try:
+        film = pictures.read(path)
+    except pictures.PictureError as error:
+        return Entry(error.reason, str(error))
+    stored = film.pixels if size is None else pictures.resize(film.pixels, size)
+    data = pictures.encode(stored)
+    digest = hashlib.sha256(data).hexdigest()
+    image = f"images/{digest[:2]}/{digest[:32]}.png"
+    put(Path(out, image), data)
+    height, width = film.pixels.shape
+    return Entry(
+        image=image,
+        sha256=digest,
+        sha256_pixels=pictures.sha256_pixels(film.pixels),
+        sha256_source=film.sha256_source,
+        thumbnail=base64.b64encode(pictures.thumbnail(film.pixels)).decode(),
+        width=width,
+        height=height,
+        mode=film.mode,
+        bits=film.bits,
+        flags=" ".join(film.flags),
+        view=film.view,
+        sex=film.sex,
+        age=film.age,
+    )
+
+
+def put(path, data):
+    """Writes a file unless it is there; several processes may write the same."""
+    if path.exists():
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    try:
+        part.write_bytes(data)
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def thumbnails(entries):
+    """Returns the 32×32 pictures of entries, uint8 `(n, 32, 32)`."""
+    data = b"".join(base64.b64decode(entry.thumbnail) for entry in entries)
+    return np.frombuffer(data, "uint8").reshape(-1, 32, 32)
+
+
+def is_whole(out, entry):
+    """Says whether the stored picture of an entry is there and unchanged."""
+    try:
+        data = Path(out, entry.image).read_bytes()
+    except FileNotFoundError:
+        return False
+    return hashlib.sha256(data).hexdigest() == entry.sha256
+
+
+class Journal:
+    """The pictures of a set that have been made, by original.
+
+    An original that changes in size or time of change is made again.
+
+    Args:
+        out: Folder of the set.
+        settings: Dict of what all pictures depend on. A set made with others is
+            not touched.
+
+    Raises:
+        FileExistsError: If the folder holds another set.
+    """
+
+    def __init__(self, out, settings):
+        self.path = Path(out, JOURNAL)
+        self.settings = json.loads(json.dumps(settings))
+        self.entries = {}
+        if self.path.exists():
+            self._read()
+        elif Path(out, "manifest.csv").exists():
+            raise FileExistsError(
+                f"{out} already holds a manifest that no build has made. Choose "
+                "another folder."
+            )
+
+    def find(self, key, path):
+        """Returns the entry of an original, `None` if it has to be made."""
+        stamp, entry = self.entries.get(key, (None, None))
+        return entry if entry and stamp == fingerprint(path) else None
+
+    def entry(self, key):
+        """Returns the entry of an original that has been made."""
+        return self.entries[key][1]
+
+    def write(self, made):
+        """Adds entries while they are made, and yields `(key, entry)`.
+
+        Args:
+            made: Iterable of `((key, path), entry)`; a key is `(source, file)`.
+        """
+        self.save()
+        with open(self.path, "a", encoding="utf-8") as stream:
+            for (key, path), entry in made:
+                self.entries[key] = (fingerprint(path), entry)
+                stream.write(self._line(key))
+                stream.flush()
+                yield key, entry
+        self.save()
+
+    def save(self):
+        """Writes the journal anew, in order."""
+        lines = [json.dumps(self.settings) + "\n"]
+        lines += [self._line(key) for key in sorted(self.entries)]
+        manifest.write_text(self.path, "".join(lines))
+
+    def _line(self, key):
+        stamp, entry = self.entries[key]
+        values = {name: value for name, value in asdict(entry).items() if value}
+        return json.dumps([*key, stamp, values]) + "\n"
+
+    def _read(self):
+        first, *lines = self.path.read_text("utf-8").splitlines(keepends=True)
+        if json.loads(first) != self.settings:
+            raise FileExistsError(
+                f"{self.path.parent} holds a set with other settings. Choose another "
+                f"folder, or delete this one. Expected: {self.settings}. "
+                f"Found: {first.strip()}"
+            )
+        for line in lines:
+            if line.endswith("\n"):  # A kill may leave half a line.
+                source, file, stamp, values = json.loads(line)
+                self.entries[source, file] = (stamp, Entry(**values))
+
+
+def fingerprint(path):
+    """Returns size in bytes and time of change of a file, or of its archive."""
+    try:
+        stat = os.stat(str(path).partition("::")[0])
+    except OSError:
+        return [0, 0]
+    return [stat.st_size, stat.st_mtime_ns]
+
+
+def sweep(out, images):
+    """Deletes stored pictures that no row names, and half-written ones.
+
+    Args:
+        out: Folder of the set.
+        images: Set of the paths of pictures that stay, within the set.
+    """
+    for path in Path(out, "images").rglob("*.png*"):
+        if path.relative_to(out).as_posix() not in images:
+            path.unlink()
