@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
@@ -63,7 +64,7 @@ class Films:
     near: np.ndarray
     groups: list
 
-    @property
+    @cached_property
     def first_row(self):
         """Number of the first row of each picture, int `(pictures,)`."""
         return np.unique(self.of_row, return_index=True)[1]
@@ -104,7 +105,7 @@ def load(path, workers):
     readable = np.flatnonzero([not m.reason for m in measures])
     pairs = find_pairs(measures, thumbnails, readable)
     alike = [p for p in pairs if p.correlation >= duplicates.SAME]
-    links = [(of_row.index(p.first), of_row.index(p.second)) for p in pairs]
+    first = np.unique(of_row, return_index=True)[1]
     return Films(
         path=path,
         rows=rows,
@@ -116,7 +117,7 @@ def load(path, workers):
         pairs=pairs,
         same=groups.components(len(numbers), [p[:2] for p in alike]),
         near=groups.components(len(numbers), [p[:2] for p in pairs]),
-        groups=groups.of(rows, links),
+        groups=groups.of(rows, [(first[p.first], first[p.second]) for p in pairs]),
     )
 
 

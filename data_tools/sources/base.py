@@ -1,9 +1,7 @@
 """What all sources share: a row, and how a source says what it holds."""
 
-import csv
 import functools
 import hashlib
-import io
 import os
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -166,50 +164,3 @@ class Source:
 
 def _fail(error):
     raise error
-
-
-def read_table(path, encoding="utf-8-sig", needs=()):
-    """Reads a csv file of any publisher.
-
-    Headers drift: they are lower-cased, stripped, and blanks become underscores.
-
-    Args:
-        path: The file.
-        encoding: Its encoding.
-        needs: Columns that must be there, as they are called here.
-
-    Returns:
-        List of `(line, dict)`, the dict of text; `(line, None)` where a row has
-        another number of fields than the header.
-
-    Raises:
-        ValueError: If the file is not in this encoding, holds NUL bytes or lacks a
-            column.
-    """
-    raw = Path(path).read_bytes()
-    try:
-        text = raw.decode(encoding)
-    except UnicodeDecodeError as error:
-        line = raw[: error.start].count(b"\n") + 1
-        raise ValueError(
-            f"{path}, line {line}: not {encoding} (byte 0x{raw[error.start]:02x}). "
-            "Download the file again."
-        ) from None
-    if "\0" in text:
-        line = text[: text.index("\0")].count("\n") + 1
-        raise ValueError(f"{path}, line {line}: a NUL byte. Download the file again.")
-    reader = csv.reader(io.StringIO(text, newline=""))
-    header = [name.strip().lower().replace(" ", "_") for name in next(reader, [])]
-    if missing := [name for name in needs if name not in header]:
-        raise ValueError(
-            f"{path}: the columns {', '.join(missing)} are missing. Download the file "
-            f"again. Received: {', '.join(header)}"
-        )
-    table, line = [], reader.line_num + 1
-    for cells in reader:
-        if cells:
-            fits = len(cells) == len(header)
-            record = dict(zip(header, cells, strict=True)) if fits else None
-            table.append((line, record))
-        line = reader.line_num + 1
-    return table
