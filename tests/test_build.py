@@ -251,7 +251,7 @@ def test_a_row_goes_to_one_source_and_copies_from_another_are_recognized(
     other = tmp_path / "other" / "normal"
     other.mkdir(parents=True)
     film = Image.open(films / "normal" / "08.png")
-    film.resize((150, 150), Image.Resampling.BICUBIC).save(other / "x.jpg", quality=95)
+    film.resize((192, 192)).save(other / "x.jpg", quality=95)
     given = {
         name: sources.parse(f"{name}=folders:{folder}")
         for name, folder in (("mine", films), ("other", tmp_path / "other"))

@@ -1,44 +1,93 @@
-"""Pictures that are the same or nearly so, and labels that contradict one another."""
+"""Pictures that are the same, or nearly so."""
 
-import itertools
 from collections import Counter, defaultdict
 
-from data_tools import duplicates
+from data_tools import duplicates, text
 from data_tools.audit import page
 from data_tools.audit.films import show
 
 SHOWN = 40  # pairs on the page
+FEW = 0.9  # share of different pictures among the rows, below which copies prevail
 
 
 def section(films):
     """Lists the pairs of like pictures, the most telling first."""
-    pairs = [describe_pair(films, pair) for pair in films.pairs]
-    pairs.sort(key=lambda pair: -urgency(pair))
-    counts = {
-        "repeated rows": len(films.rows) - len(films.images),
-        "same pixels": sum(pair["kind"] == "same pixels" for pair in pairs),
-        "same picture": sum(pair["kind"] == "same picture" for pair in pairs),
-        "near duplicate": sum(pair["kind"] == "near duplicate" for pair in pairs),
+    pairs = [(describe_pair(films, pair), pair) for pair in films.pairs]
+    pairs.sort(key=lambda both: -urgency(both[0]))
+    facts = {
+        "repeated_rows": len(films.rows) - len(films.images),
+        "counts": dict(Counter(fact["kind"] for fact, _ in pairs)),
+        "different": count_different(films),
+        "pairs": [fact for fact, _ in pairs],
     }
     result = page.Section(
         "duplicates",
         "Copies and near duplicates",
         "A copy counts a film twice, so keep one of each; near duplicates may be two "
         "films of one patient and must stay on one side of a split.",
-        {"counts": counts, "pairs": pairs},
+        facts,
+        alarms(facts["different"]),
+        tables(facts),
     )
-    told = [
-        ["rows that name a picture which an earlier row names", counts["repeated rows"]],
-        ["pairs with the same pixels", counts["same pixels"]],
-        ["pairs of the same picture, resized or compressed", counts["same picture"]],
-        ["pairs of near duplicates", counts["near duplicate"]],
-    ]
-    result.parts.append(page.table(["what", "how many"], told))
-    if len(pairs) > SHOWN:
-        text = f"The first {SHOWN} of {len(pairs):,} pairs; audit.json lists all."
-        result.parts.append(page.paragraph(text))
-    result.parts.append(page.row([draw(films, pair) for pair in pairs[:SHOWN]]))
+    one_each = {}  # of pictures that are all alike
+    for fact, pair in pairs:
+        one_each.setdefault(films.near[pair.first], (fact, pair))
+    few = list(one_each.values())[:SHOWN]
+    told = (
+        f"{len(few)} of {len(one_each):,} sets of like pictures, two of each; "
+        f"audit.json lists all {len(pairs):,} pairs."
+    )
+    result.parts += [page.paragraph(told), page.row(draw(films, *both) for both in few)]
     return result
+
+
+def alarms(different):
+    """Writes an alarm for each class of a split that is full of copies."""
+    return [
+        f"The {place['rows']:,} rows of {place['label'] or 'no class'} "
+        f"in {place['split'] or 'no split'} show only "
+        f"{place['pictures']:,} different pictures."
+        for place in different
+        if place["pictures"] < FEW * place["rows"]
+    ]
+
+
+def tables(facts):
+    """Writes how many copies there are, and how many different pictures."""
+    counts = facts["counts"]
+    told = [
+        ["rows that name the picture of an earlier row", facts["repeated_rows"]],
+        ["pairs with the same pixels", counts.get("same pixels", 0)],
+        ["pairs of the same picture, resized", counts.get("same picture", 0)],
+        ["pairs of near duplicates", counts.get("near duplicate", 0)],
+    ]
+    places = [
+        [p["label"] or "unknown", p["split"], p["rows"], p["pictures"]]
+        for p in facts["different"]
+    ]
+    return [
+        page.table(["what", "how many"], told),
+        page.table(["class", "split", "rows", "different pictures"], places),
+    ]
+
+
+def count_different(films):
+    """Counts rows, and different pictures among them, by class and split."""
+    places = defaultdict(list)
+    for row, picture in zip(films.rows, films.same[films.of_row].tolist(), strict=True):
+        places[row.get("split", ""), row["label"]].append(picture)
+    order = {label: n for n, label in enumerate(text.class_order(films.labels))}
+    return [
+        {
+            "label": label,
+            "split": split,
+            "rows": len(found),
+            "pictures": len(set(found)),
+        }
+        for (split, label), found in sorted(
+            places.items(), key=lambda item: (order[item[0][1]], item[0][0])
+        )
+    ]
 
 
 def describe_pair(films, pair):
@@ -68,85 +117,17 @@ def differ(one, other):
     return bool(one and other and one != other)
 
 
-def draw(films, pair):
+def draw(films, fact, pair):
     """Writes a pair with its two pictures."""
-    numbers = [films.images.index(image) for image in pair["images"]]
+    columns = [fact[name] for name in ("images", "labels", "splits", "sources")]
     figures = [
-        page.picture(show(films, number), [image, *filter(None, about)])
-        for number, image, *about in zip(
-            numbers,
-            *(pair[name] for name in ("images", "labels", "splits", "sources")),
-            strict=True,
-        )
+        page.picture(show(films, number), filter(None, about))
+        for number, about in zip(pair[:2], zip(*columns, strict=True), strict=True)
     ]
     marks = [
         words
         for name, words in (("splits", "two splits"), ("labels", "two labels"))
-        if differ(*pair[name])
+        if differ(*fact[name])
     ]
-    told = ", ".join([f"{pair['kind']} ({pair['correlation']:.4f})", *marks])
+    told = ", ".join([f"{fact['kind']} ({fact['correlation']:.4f})", *marks])
     return f'<div class="pair">{page.paragraph(told)}{"".join(figures)}</div>'
-
-
-def contradictions(films):
-    """Finds labels that differ among the same picture, near duplicates, patients."""
-    labels = films.labels
-    same = contrary(films.same[films.of_row].tolist(), labels)
-    pairs = [
-        (pair.first, pair.second)
-        for pair in films.pairs
-        if films.same[pair.first] != films.same[pair.second]
-    ]
-    near = [
-        [films.images[n] for n in pair]
-        for pair in pairs
-        if differ(*(labels[films.first_row[n]] for n in pair))
-    ]
-    patients = contrary(films.column("patient_id"), labels)
-    result = page.Section(
-        "labels",
-        "Labels that contradict one another",
-        "One picture has one label: look at each and correct it, or leave it out; a "
-        "patient with several labels may have fallen ill between two films.",
-        {
-            "same_picture": [
-                [[films.rows[i]["image"], labels[i]] for i in numbers]
-                for numbers in same.values()
-            ],
-            "near_duplicates": near,
-            "patients": {
-                patient: sorted({labels[i] for i in numbers} - {""})
-                for patient, numbers in patients.items()
-            },
-        },
-    )
-    if same:
-        result.alarms.append(f"{len(same):,} pictures have contradictory labels.")
-    if near:
-        result.alarms.append(
-            f"{len(near):,} pairs of near duplicates have different labels."
-        )
-    told = [
-        ["pictures with contradictory labels", len(same)],
-        ["pairs of near duplicates with different labels", len(near)],
-        ["patients with several labels", len(patients)],
-    ]
-    result.parts.append(page.table(["what", "how many"], told))
-    mixed = Counter(" and ".join(v) for v in result.facts["patients"].values())
-    if mixed:
-        rows = [[name, n] for name, n in mixed.most_common()]
-        result.parts.append(page.table(["labels of one patient", "patients"], rows))
-    return result
-
-
-def contrary(keys, labels):
-    """Groups rows by key: dict of those keys that have several labels to rows."""
-    members = defaultdict(list)
-    for number, (key, label) in enumerate(zip(keys, labels, strict=True)):
-        if key != "" and label:
-            members[key].append(number)
-    return {
-        key: numbers
-        for key, numbers in members.items()
-        if any(labels[a] != labels[b] for a, b in itertools.pairwise(numbers))
-    }

@@ -173,9 +173,7 @@ def find_pairs(measures, thumbnails, readable):
     shown = thumbnails[readable]
     found = {
         (int(readable[first]), int(readable[second])): correlation
-        for first, second, correlation in duplicates.find(
-            pictures.phash(shown), shown
-        )
+        for first, second, correlation in duplicates.find(pictures.phash(shown), shown)
     }
     first = {}
     for number in readable.tolist():

@@ -8,10 +8,11 @@ from data_tools.audit import page
 KINDS = {
     "row": "the same file",
     "picture": "the same picture",
-    "near": "a near duplicate, or one of a near duplicate",
+    "near": "a near duplicate, directly or through others",
     "patient": "the same patient",
     "group": "the same group",
 }
+SPLITS = ("train", "val", "test")
 
 
 def section(films):
@@ -20,8 +21,8 @@ def section(films):
     result = page.Section(
         "leakage",
         "Leakage between splits",
-        "A film of the test that training knows, or whose patient it knows, measures "
-        "memory: split anew by groups (python -m data_tools split).",
+        "A test film that training knows, or whose patient it knows, measures memory: "
+        "split anew by groups (python -m data_tools split).",
     )
     if len(set(splits) - {""}) < 2:
         result.parts.append(page.paragraph("There are no two splits to compare."))
@@ -33,18 +34,19 @@ def section(films):
         "patient": films.column("patient_id"),
         "group": films.column("group"),
     }
-    table = []
-    for kind, words in KINDS.items():
-        fact = find(keys[kind], splits, films.labels)
-        result.facts[kind] = fact
-        for place, of_class in fact["rows"].items():
-            total = sum(of_class.values())
-            told = ", ".join(f"{c or 'unknown'} {n:,}" for c, n in of_class.items())
-            table.append([words, place, total, total / fact["of"][place], told])
-    facts = result.facts
-    name_patients(facts["patient"], films, splits)
-    result.alarms += alarms(facts)
-    header = ["", "", "rows", "of its rows", "by class"]
+    result.facts = {kind: find(keys[kind], splits, films.labels) for kind in KINDS}
+    result.alarms = alarms(result.facts)
+    table = [
+        [
+            f"rows of {overlap['split']} with {words} in {overlap['known_to']}",
+            overlap["rows"],
+            overlap["rows"] / overlap["of"],
+            by_class(overlap["classes"]),
+        ]
+        for kind, words in KINDS.items()
+        for overlap in result.facts[kind]["overlaps"]
+    ]
+    header = ["", "rows", "of its rows", "by class"]
     result.parts.append(
         page.table(header, table) if table else page.paragraph("None was found.")
     )
@@ -59,71 +61,62 @@ def find(keys, splits, labels):
         splits, labels: Lists, one text for each row.
 
     Returns:
-        Dict: `several`, the number of keys in more than one split; `rows`, dict of
-        `"test in train"` and so on to `{class: rows}`; `of`, the number of rows of
-        the first split.
+        Dict: `several`, the number of keys in more than one split; `names`, these
+        keys if they are texts; `overlaps`, a list with the number of rows of one
+        split that another knows, of how many, and of which classes.
     """
     places = defaultdict(set)
     for key, split in zip(keys, splits, strict=True):
         if key != "" and split:
             places[key].add(split)
-    rows = Counter(
-        (f"{split} in {other}", label)
-        for key, split, label in zip(keys, splits, labels, strict=True)
-        if key != "" and split
-        for other in places[key] - {split}
-        if rank(split) > rank(other)
-    )
-    names = sorted({place for place, _ in rows})
+    several = {key for key, found in places.items() if len(found) > 1}
+    rows = defaultdict(Counter)
+    for key, split, label in zip(keys, splits, labels, strict=True):
+        if split and key in several:
+            for other in places[key]:
+                if rank(split) > rank(other):
+                    rows[split, other][label] += 1
     sizes = Counter(splits)
-    return {
-        "several": sum(len(found) > 1 for found in places.values()),
-        "rows": {
-            place: {
-                label: rows[place, label]
-                for label in text.class_order(labels)
-                if rows[place, label]
-            }
-            for place in names
-        },
-        "of": {place: sizes[place.split(" in ")[0]] for place in names},
-    }
+    overlaps = [
+        {
+            "split": split,
+            "known_to": other,
+            "rows": found.total(),
+            "of": sizes[split],
+            "classes": {label: found[label] for label in text.class_order(found)},
+        }
+        for (split, other), found in sorted(rows.items())
+    ]
+    names = sorted(key for key in several if isinstance(key, str))
+    return {"several": len(several), "names": names, "overlaps": overlaps}
 
 
 def rank(split):
-    """Orders splits: train, val, test, others."""
-    order = ("train", "val", "test")
-    return (order.index(split), "") if split in order else (len(order), split)
+    """Orders splits: train, val, test, then others."""
+    return SPLITS.index(split) if split in SPLITS else len(SPLITS), split
 
 
-def name_patients(fact, films, splits):
-    """Adds the names of the patients in more than one split."""
-    places = defaultdict(set)
-    for patient, split in zip(films.column("patient_id"), splits, strict=True):
-        if patient and split:
-            places[patient].add(split)
-    fact["names"] = sorted(name for name, found in places.items() if len(found) > 1)
+def by_class(counts):
+    """Writes how many of each class."""
+    return ", ".join(f"{label or 'unknown'} {n:,}" for label, n in counts.items())
 
 
 def alarms(facts):
-    """Writes an alarm for each kind that says more than the kinds before it."""
+    """Writes an alarm for every kind; near duplicates must add to copies."""
     found = []
-    for kind, noun in (
+    for kind, words in (
         ("picture", "pictures are"),
         ("near", "sets of near duplicates are"),
         ("patient", "patients are"),
         ("group", "groups are"),
     ):
-        fact = facts[kind]
-        rows = {place: sum(n.values()) for place, n in fact["rows"].items()}
-        if kind == "near" and fact["several"] == facts["picture"]["several"]:
+        several, overlaps = facts[kind]["several"], facts[kind]["overlaps"]
+        if not several or (kind == "near" and overlaps == facts["picture"]["overlaps"]):
             continue
-        if fact["several"]:
-            told = ", ".join(
-                f"{n:,} of {fact['of'][place]:,} rows of {place}"
-                for place, n in rows.items()
-            )
-            found.append(
-                f"{fact['several']:,} {noun} in more than one split: {told}."
-            )
+        told = ", ".join(
+            f"{o['rows']:,} of {o['of']:,} rows of {o['split']} are known to "
+            f"{o['known_to']}"
+            for o in overlaps
+        )
+        found.append(f"{several:,} {words} in more than one split: {told}.")
     return found

@@ -141,9 +141,10 @@ def picture(pixels, caption, side=SIDE):
 
     Args:
         pixels: uint8 `(height, width)`, or `None` if there is none.
-        caption: List of lines below it.
+        caption: Lines below it.
         side: The longer side in pixels; a smaller picture is enlarged.
     """
+    caption = list(caption)
     text = "<br>".join(map(escape, caption))
     if pixels is None:
         return f"<figure><figcaption>{text}</figcaption></figure>"
@@ -162,4 +163,4 @@ def picture(pixels, caption, side=SIDE):
 
 def row(figures):
     """Places figures beside one another."""
-    return f'<div class="row">{"".join(figures)}</div>' if figures else ""
+    return f'<div class="row">{"".join(figures)}</div>'

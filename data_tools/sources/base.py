@@ -141,9 +141,7 @@ class Source:
             closed = [name for name in folders if self._is_closed(place, name)]
             folders[:] = set(folders) - set(closed)
             found += [os.path.join(inner, name) for name in names + closed]
-        # A name that is no UTF-8 becomes one that no file has.
-        texts = [os.fsencode(name).decode("utf-8", "backslashreplace") for name in found]
-        return sorted(PurePosixPath(text.replace(os.sep, "/")).as_posix() for text in texts)
+        return sorted(PurePosixPath(_text(path)).as_posix() for path in found)
 
     @staticmethod
     def _is_closed(place, name):
@@ -159,8 +157,16 @@ class Source:
             target = os.path.realpath(path)
             if not Path(target).is_relative_to(os.path.realpath(self.folder)):
                 return row.drop("path-escape", f"a link to {target}")
-        return row if os.path.isfile(path) else row.drop("not-on-disk")
+        if not os.path.isfile(path):
+            row.drop("not-on-disk", "a folder" if os.path.isdir(path) else "")
+        return row
 
 
 def _fail(error):
     raise error
+
+
+def _text(path):
+    """Returns a path as UTF-8; what is none becomes a name that no file has."""
+    text = os.fsencode(path).decode("utf-8", "backslashreplace")
+    return text.replace(os.sep, "/")

@@ -1,5 +1,6 @@
 """The Figure 1 COVID chest films."""
 
+import os
 import re
 
 from data_tools.sources.metadata import Metadata
@@ -33,5 +34,5 @@ class Figure1(Metadata):
         """Returns the path of a record's picture within the folder."""
         film = record["patientid"].strip()
         files = [self.picture("images", film + suffix) for suffix in (".jpg", ".png")]
-        there = (file for file in files if (self.folder / file).is_file())
+        there = (file for file in files if os.path.isfile(self.folder / file))
         return next(there, files[0])

@@ -1,5 +1,6 @@
 """What Cohen, Figure 1 and Actualmed share: `metadata.csv` and a folder of images."""
 
+import os
 from pathlib import PurePosixPath
 
 from data_tools.sources.base import Row, Source
@@ -61,10 +62,10 @@ class Metadata(Source):
         raise NotImplementedError
 
     def picture(self, folder, name):
-        """Returns a file's path; some names in tables end in a blank, some files too."""
+        """Returns a file's path; a blank at the end of a name may be a slip."""
         path = str(PurePosixPath(folder, name))
         stripped = str(PurePosixPath(folder, name.strip()))
-        return path if (self.folder / path).is_file() else stripped
+        return path if os.path.isfile(self.folder / path) else stripped
 
     def judge(self, row, finding, rules):
         """Drops a row that the rules do not take; returns it."""
