@@ -200,7 +200,10 @@ def describe(report):
             f"{miss['label'] or 'unknown'} in {miss['split']}, as groups stay whole"
         )
     for kind, counts in report["leaks"].items():
-        if counts:
-            numbers = ", ".join(f"{c or 'unknown'} {n:,}" for c, n in counts.items())
-            lines.append(f"  LEAK: test rows whose {kind} is in train too: {numbers}")
+        for label, number in counts.items():
+            rows = report["counts"]["test"][label]
+            lines.append(
+                f"  LEAK: of the {rows:,} {label or 'unknown'} rows of test, {number:,} "
+                f"({number / rows:.1%}) have their {kind} in train too"
+            )
     return "\n".join(lines)

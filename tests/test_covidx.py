@@ -35,7 +35,8 @@ def test_every_line_of_every_released_list_is_read(version, released):
         assert found <= {*covidx.SOURCES[version], "radiography"}
         for line in lines:
             assert " " not in line.file and "." in line.file
-            assert (line.source == "rsna") == (line.file == f"{line.id}.png"), line
+            if line.source == "rsna":
+                assert len(line.id) == 36 and line.file == f"{line.id}.png"
     assert len(covidx.FILES) == 12
 
 
@@ -63,7 +64,9 @@ def test_ids_with_a_blank_and_misspelled_sources_are_understood(released):
     train, _ = released("v9A").values()
     assert sum(line.source == "rsna" for line in train) == 13389 + 199
     _, test = released("v3").values()
-    assert Counter(line.source for line in test)["rsna"] == 197
+    without = [line for line in test if line.source == "rsna"]
+    assert len(without) == 196  # of 197: one film of Cohen's lacks its source, too
+    assert next(line.source for line in test if line.id == "8") == "cohen"
     train, test = released("v2").values()
     figure1 = [line for line in train + test if line.source == "figure1"]
     assert len(figure1) == 3
@@ -156,9 +159,9 @@ def test_a_list_has_a_row_for_every_line_located_in_its_sources(shared):
     for split in ("train", "test"):
         found = Counter(row.label for row in rows if row.split == split)
         assert found == covidx.EXPECTED["v9B"][split]
-    row = next(row for row in rows if row.file.endswith("COVID-00003b.jpg"))
-    assert (row.patient, row.split) == ("figure1:COVID-00003", "train")
-    assert (row.file, row.rule) == ("images/COVID-00003b.jpg", "list v9B")
+    row = next(row for row in rows if row.file.endswith("COVID-00015b.png"))
+    assert (row.patient, row.split) == ("figure1:COVID-00015", "train")
+    assert (row.file, row.rule) == ("images/COVID-00015b.png", "list v9B")
 
 
 def test_the_list_is_the_truth_and_the_source_the_place(shared, tmp_path):

@@ -156,16 +156,15 @@ def measure(path):
 def blank_border(pixels):
     """Returns the share beyond the outermost lines that show something.
 
-    A line shows nothing if 99 % of its pixels are black (below 16), or 99 % white
-    (240 or more). A film that shows nothing at all is all border.
+    A line shows nothing if 99 % of its pixels are black (below 16) or white (240 and
+    more). A film that shows nothing at all is all border.
     """
-    black, white = pixels < 16, pixels >= 240
-    inside = []
+    blank = (pixels < 16) | (pixels >= 240)
+    inside = 1
     for axis in (0, 1):
-        blank = (black.mean(axis) >= 0.99) | (white.mean(axis) >= 0.99)
-        shown = np.flatnonzero(~blank)
-        inside.append(shown[-1] + 1 - shown[0] if len(shown) else 0)
-    return 1 - float(inside[0] * inside[1]) / pixels.size
+        shown = np.flatnonzero(blank.mean(axis) < 0.99)
+        inside *= int(shown[-1] + 1 - shown[0]) if len(shown) else 0
+    return 1 - inside / pixels.size
 
 
 def find_pairs(measures, thumbnails, readable):

@@ -40,10 +40,10 @@ def section(films):
         },
     )
     if same:
-        result.alarms.append(f"{len(same):,} pictures have contradictory labels.")
+        result.alarms.append(f"Pictures with contradictory labels: {len(same):,}.")
     if near:
         result.alarms.append(
-            f"{len(near):,} pairs of near duplicates have different labels."
+            f"Pairs of near duplicates with different labels: {len(near):,}."
         )
     told = [
         ["pictures with contradictory labels", len(same)],

@@ -105,10 +105,10 @@ def alarms(facts):
     """Writes an alarm for every kind; near duplicates must add to copies."""
     found = []
     for kind, words in (
-        ("picture", "pictures are"),
-        ("near", "sets of near duplicates are"),
-        ("patient", "patients are"),
-        ("group", "groups are"),
+        ("picture", "Pictures"),
+        ("near", "Sets of near duplicates"),
+        ("patient", "Patients"),
+        ("group", "Groups"),
     ):
         several, overlaps = facts[kind]["several"], facts[kind]["overlaps"]
         if not several or (kind == "near" and overlaps == facts["picture"]["overlaps"]):
@@ -118,5 +118,5 @@ def alarms(facts):
             f"{o['known_to']}"
             for o in overlaps
         )
-        found.append(f"{several:,} {words} in more than one split: {told}.")
+        found.append(f"{words} in more than one split: {several:,}; {told}.")
     return found

@@ -35,8 +35,8 @@ def unreadable(films):
     )
     if broken:
         result.alarms.append(
-            f"{len(broken):,} of {len(films.images):,} pictures cannot be read, the "
-            f"first is {broken[0][0]}."
+            f"Pictures that cannot be read: {len(broken):,} of {len(films.images):,}; "
+            f"the first is {broken[0][0]}."
         )
         rows = [
             [image, ledger.REASONS.get(m.reason, m.reason), m.detail]
@@ -118,8 +118,8 @@ def suspects(films):
     negatives = found["negative"]
     if negatives:
         result.alarms.append(
-            f"{len(negatives):,} pictures look like photographic negatives, the first "
-            f"is {films.images[negatives[0]]}."
+            f"Pictures that look like photographic negatives: {len(negatives):,}; the "
+            f"first is {films.images[negatives[0]]}."
         )
     labels = [films.rows[first]["label"] for first in films.first_row]
     rows = [

@@ -19,5 +19,5 @@ def run(arguments):
     problems = verify(arguments.manifest, arguments.workers)
     for problem in problems:
         print(problem)
-    print(f"{len(problems):,} problems" if problems else "All is well.")
+    print(f"Problems: {len(problems):,}" if problems else "All is well.")
     return int(bool(problems))

@@ -63,19 +63,23 @@ class MedMnist(Source):
     def labels(self):
         """Returns a dict of split to the list of its labels."""
         import zipfile
+        import zlib
 
         import numpy as np
+
+        damage = (EOFError, zipfile.BadZipFile, zlib.error)
 
         try:
             with np.load(self.file, allow_pickle=False) as arrays:
                 labels = {
-                    split: self.flat(split, arrays[f"{split}_labels"])
+                    split: arrays[f"{split}_labels"]
                     for split in SPLITS
                     if f"{split}_labels" in arrays
                 }
                 counts = {split: len(arrays[f"{split}_images"]) for split in labels}
-        except (KeyError, EOFError, zipfile.BadZipFile) as error:
-            raise ValueError(f"{self.file} is no {self.title}: {error}") from error
+        except (ValueError, TypeError, KeyError, *damage) as error:
+            raise ValueError(f"{self.file} is not {self.title}: {error}") from error
+        labels = {split: self.flat(split, labels[split]) for split in labels}
         found = {split: len(numbers) for split, numbers in labels.items()}
         if not found or found != counts:
             raise ValueError(

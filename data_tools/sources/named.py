@@ -73,7 +73,7 @@ class Bimcv(Named):
     get = "bimcv.cipf.es/bimcv-projects/bimcv-covid19"
     license = "BIMCV-COVID19 research use agreement"
     pattern = re.compile(
-        r"sub-(?P<patient>S\d+)_ses-\w+_bp-(?P<part>[a-z]+)_vp-(?P<view>[^_]+)"
+        r"sub-(?P<patient>S\d+)_ses-[\w-]+_bp-(?P<part>[a-z]+)_vp-(?P<view>[^_]+)"
         r"_(cr|dx)-corrected\.png"
     )
     chest = re.compile("chest")
