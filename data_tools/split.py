@@ -201,9 +201,9 @@ def describe(report):
         )
     for kind, counts in report["leaks"].items():
         for label, number in counts.items():
-            rows = report["counts"]["test"][label]
+            rows, name = report["counts"]["test"][label], label or "unknown"
             lines.append(
-                f"  LEAK: of the {rows:,} {label or 'unknown'} rows of test, {number:,} "
+                f"  LEAK: of the {rows:,} {name} rows of test, {number:,} "
                 f"({number / rows:.1%}) have their {kind} in train too"
             )
     return "\n".join(lines)

@@ -410,7 +410,7 @@ def test_rows_split_one_by_one_are_counted_where_they_leak(tmp_path):
     assert report["leaks"]["patient"] == {
         "pneumonia": sum(r["patient_id"] in patients for r in test if r["patient_id"])
     }
-    assert "LEAK: test rows whose picture" in split.describe(report)
+    assert "have their picture in train too" in split.describe(report)
     assert report["rule"] == "row by row"
 
 
