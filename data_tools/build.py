@@ -54,6 +54,7 @@ def build(recipe, given, out, *, size=224, seed=0, workers=None, lists=None):
     print(plan.describe(recipe, given, rows), flush=True)
     plan.check_space(out, len(plan.files(rows)), size)
     out.mkdir(parents=True, exist_ok=True)
+    journal.save()
     entries = examine(rows, given, out, size, journal, workers)
     table, pairs = arrange(recipe, rows, entries, given)
     if not table:
@@ -61,6 +62,7 @@ def build(recipe, given, out, *, size=224, seed=0, workers=None, lists=None):
             f"No row was kept, so there is no set. Reasons: {ledger.count(rows)}"
         )
     restore(rows, given, out, size, journal, workers)
+    journal.save()
     (out / "manifest.csv").unlink(missing_ok=True)  # Not whole until all is.
     ledger.write(out / "ledger.csv", rows)
     write_pairs(out / "duplicates.csv", pairs)
@@ -113,7 +115,7 @@ def make(paths, name, out, size, journal, workers):
     done = parallel.run(store.make, jobs, min(workers, 1 + len(jobs) // 32))
     with tqdm(total=len(jobs), unit="film", desc=name, disable=not jobs) as bar:
         entries = {}
-        for key, entry in journal.write(zip(paths.items(), done, strict=True)):
+        for key, entry in journal.write(zip(paths, done, strict=True)):
             entries[key] = entry
             bar.update()
     return entries

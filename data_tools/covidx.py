@@ -114,8 +114,7 @@ def parse(path):
 def _line(path, number, text):
     """Reads one line: the words before its label are id and file."""
     words = text.split()
-    places = [place for place, word in enumerate(words) if word in LABELS]
-    place = places[0] if len(places) == 1 else 0
+    place = next((n for n, word in enumerate(words) if word in LABELS), 0)
     source = words[place + 1 :] or [guess(words[0] if words else "")]
     if place < 2 or len(source) != 1 or source[0] not in NAMES:
         raise ValueError(

@@ -8,8 +8,8 @@ import base64
 import hashlib
 import json
 import os
-from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -18,8 +18,7 @@ from data_tools import manifest, pictures
 JOURNAL = ".journal.jsonl"
 
 
-@dataclass(slots=True)
-class Entry:
+class Entry(NamedTuple):
     """What is known of one picture.
 
     Attributes:
@@ -58,13 +57,18 @@ def make(job):
             in pixels, `None` for the original size.
 
     Returns:
-        An `Entry`.
+        What identifies the state of the original, and an `Entry`.
     """
     path, out, size = job
+    stamp = fingerprint(path)  # first, so that a change while it is read is noticed
     try:
-        film = pictures.read(path)
+        return stamp, describe(pictures.read(path), out, size)
     except pictures.PictureError as error:
-        return Entry(error.reason, str(error))
+        return stamp, Entry(error.reason, str(error))
+
+
+def describe(film, out, size):
+    """Stores a film and returns its `Entry`."""
     stored = film.pixels if size is None else pictures.resize(film.pixels, size)
     data = pictures.encode(stored)
     digest = hashlib.sha256(data).hexdigest()
@@ -155,16 +159,15 @@ class Journal:
         """Adds entries while they are made, and yields `(key, entry)`.
 
         Args:
-            made: Iterable of `((key, path), entry)`; a key is `(source, file)`.
+            made: Iterable of `(key, (stamp, entry))`, see `make`; a key is
+                `(source, file)`.
         """
-        self.save()
         with open(self.path, "a", encoding="utf-8") as stream:
-            for (key, path), entry in made:
-                self.entries[key] = (fingerprint(path), entry)
+            for key, (stamp, entry) in made:
+                self.entries[key] = (stamp, entry)
                 stream.write(self._line(key))
                 stream.flush()
                 yield key, entry
-        self.save()
 
     def save(self):
         """Writes the journal anew, in order."""
@@ -173,9 +176,7 @@ class Journal:
         manifest.write_text(self.path, "".join(lines))
 
     def _line(self, key):
-        stamp, entry = self.entries[key]
-        values = {name: value for name, value in asdict(entry).items() if value}
-        return json.dumps([*key, stamp, values]) + "\n"
+        return json.dumps([*key, *self.entries[key]]) + "\n"
 
     def _read(self):
         first, *lines = self.path.read_text("utf-8").splitlines(keepends=True)
@@ -188,7 +189,7 @@ class Journal:
         for line in lines:
             if line.endswith("\n"):  # A kill may leave half a line.
                 source, file, stamp, values = json.loads(line)
-                self.entries[source, file] = (stamp, Entry(**values))
+                self.entries[source, file] = (stamp, Entry(*values))
 
 
 def fingerprint(path):

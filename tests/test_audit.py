@@ -118,6 +118,14 @@ def test_repeated_rows_of_test_that_training_knows_are_counted(copy):
     assert (overlap["rows"], overlap["of"]) == (30, tests)
 
 
+def test_a_copy_without_a_label_contradicts_nothing(copy):
+    folder, rows = copy
+    rows += [row | {"label": ""} for row in rows[:2]]
+    found = report(folder, rows)
+    assert found["alarms"] == []
+    assert not any(found["sections"]["labels"].values())
+
+
 def test_a_class_full_of_copies_raises_an_alarm(copy):
     folder, rows = copy
     label = rows[-1]["label"]
@@ -133,19 +141,34 @@ def move(rows):
         row["source"] = "other" if moved.get(row["label"]) else "phantom"
 
 
-def test_a_border_of_one_source_raises_the_shortcut_alarm(copy):
-    folder, rows = copy
-    move(rows)
+def add_borders(folder, rows):
+    """Draws a bright border at the top and bottom of the films of one source."""
     for row in rows:
         if row["source"] == "other":
             pixels = pixels_of(folder, row).copy()
             pixels[:4] = pixels[-4:] = 255
             save(folder, row["image"], pixels)
+
+
+def test_a_border_of_one_source_raises_the_shortcut_alarm(copy):
+    folder, rows = copy
+    move(rows)
+    add_borders(folder, rows)
     found = report(folder, rows)
     (alarm,) = found["alarms"]
     assert "tells the source of" in alarm and "films alone" in alarm
     scores = found["sections"]["shortcut"]["scores"]
     assert scores["normal"]["accuracy"] > 0.95 and scores["normal"]["chance"] == 0.5
+
+
+def test_a_source_that_shows_but_has_the_same_classes_raises_none(copy):
+    folder, rows = copy
+    for number, row in enumerate(rows):
+        row["source"] = ("phantom", "other")[number % 2]
+    add_borders(folder, rows)
+    found = report(folder, rows)
+    assert found["alarms"] == []
+    assert found["sections"]["shortcut"]["scores"]["normal"]["gain"] > 0.9
 
 
 def test_sources_that_look_alike_raise_none(copy):

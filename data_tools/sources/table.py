@@ -23,19 +23,7 @@ def read_table(path, encoding="utf-8-sig", needs=()):
         ValueError: If the file is not in this encoding, holds NUL bytes or lacks a
             column.
     """
-    raw = Path(path).read_bytes()
-    try:
-        text = raw.decode(encoding)
-    except UnicodeDecodeError as error:
-        line = raw[: error.start].count(b"\n") + 1
-        raise ValueError(
-            f"{path}, line {line}: not {encoding} (byte 0x{raw[error.start]:02x}). "
-            "Download the file again."
-        ) from None
-    if "\0" in text:
-        line = text[: text.index("\0")].count("\n") + 1
-        raise ValueError(f"{path}, line {line}: a NUL byte. Download the file again.")
-    reader = csv.reader(io.StringIO(text, newline=""))
+    reader = csv.reader(io.StringIO(_decode(path, encoding), newline=""))
     header = [name.strip().lower().replace(" ", "_") for name in next(reader, [])]
     if missing := [name for name in needs if name not in header]:
         raise ValueError(
@@ -50,3 +38,20 @@ def read_table(path, encoding="utf-8-sig", needs=()):
             table.append((line, record))
         line = reader.line_num + 1
     return table
+
+
+def _decode(path, encoding):
+    """Reads a text file, or says in which line it is damaged."""
+    raw = Path(path).read_bytes()
+    try:
+        text = raw.decode(encoding)
+    except UnicodeDecodeError as error:
+        line = raw[: error.start].count(b"\n") + 1
+        raise ValueError(
+            f"{path}, line {line}: not {encoding} (byte 0x{raw[error.start]:02x}). "
+            "Download the file again."
+        ) from None
+    if "\0" in text:
+        line = text[: text.index("\0")].count("\n") + 1
+        raise ValueError(f"{path}, line {line}: a NUL byte. Download the file again.")
+    return text
