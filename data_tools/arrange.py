@@ -53,7 +53,7 @@ def describe(row, entry, version, phash):
         "image": entry.image,
         "label": row.label,
         "patient_id": row.patient,
-        "source": row.source,
+        "source": f"{row.source}/{row.origin}" if row.origin else row.source,
         "split": row.split,
         "group": "",
         "view": row.view or entry.view,

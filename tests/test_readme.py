@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 
 import sskeras
-from data_tools import phantom
+from data_tools import __main__ as data_tools_main
+from data_tools import phantom, recipes, sources
 from sskeras import cli, methods, networks
 
 ROOT = Path(__file__).parents[1]
@@ -139,6 +140,21 @@ def test_the_commands_of_the_readme_parse():
     }
     for line in commands:
         cli.parser().parse_args(shlex.split(line)[1:])
+
+
+def test_the_commands_of_data_tools_parse_and_are_all_named():
+    text = section("Build COVIDx").replace("\\\n", " ")
+    lines = [line for line in text.splitlines() if line.startswith("python -m data_t")]
+    lines += [
+        f"python -m data_tools {c}" for c in re.findall(r"\n\| `(\w+ .*?)` \|", text)
+    ]
+    for line in lines:
+        data_tools_main.parser().parse_args(shlex.split(line)[3:])
+    assert {line.split()[3] for line in lines} == set(data_tools_main.COMMANDS)
+    for name in [*sources.SOURCES, *sources.KINDS]:
+        assert f"`{name}`" in text or f"{name}:" in text, name
+    for name in recipes.RECIPES:
+        assert f"`{name}`" in text or name.startswith("covidx-"), name
 
 
 def test_the_readme_says_what_it_must():

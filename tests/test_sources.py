@@ -560,7 +560,7 @@ def test_a_manifest_keeps_what_is_said_of_a_film(tmp_path):
         assert outcome(source) == {"covid-19": 1, "": 1, "not-on-disk": 1}
     row = next(source.rows(PAPER))
     assert (row.patient, row.view, row.license) == ("mine:7", "AP", "CC0")
-    assert (row.finding, row.rule, row.line) == ("COVID", "manifest, from nih", 2)
+    assert (row.finding, row.origin, row.line) == ("COVID", "nih", 2)
     (tmp_path / "manifest.csv").write_text("image,label\n../a.png,normal\n")
     with pytest.raises(ValueError, match="line 2: '../a.png' is no path inside"):
         list(source.rows(PAPER))

@@ -20,6 +20,7 @@ class Row:
         finding: What the table says, unchanged.
         patient: `source:patient`, `""` where it is not known.
         view, modality, age, sex: As the table says.
+        origin: Where a collection has it from, if it says so.
         rule: What made the label of the finding, in a few words.
         license, url: Of this picture.
         split: Split of a released list, else `""`.
@@ -37,6 +38,7 @@ class Row:
     modality: str = ""
     age: str = ""
     sex: str = ""
+    origin: str = ""
     rule: str = ""
     license: str = ""
     url: str = ""

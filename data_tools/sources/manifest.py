@@ -13,8 +13,8 @@ class Manifest(Source):
     """A manifest, or the folder that holds one as `manifest.csv`.
 
     Labels, patients and what is said of each film are kept. Its columns `split` and
-    `weight` are not, as a set is split anew; its column `source` becomes a part of
-    the rule, as in a built set the source is the name given on the command line.
+    `weight` are not, as a set is split anew. A `source` of its own is kept behind the
+    name given on the command line, `mine/nih`.
     """
 
     name = "manifest"
@@ -30,9 +30,8 @@ class Manifest(Source):
         lines = [line for line, _ in manifest.read_csv(self.path)[1]]
         for line, record in zip(lines, manifest.read(self.path), strict=True):
             row = Row(self.name, line, record["image"], finding=record["label"])
-            row.label = canonical(record["label"])
-            origin = record.get("source", "")
-            row.rule = f"manifest, from {origin}" if origin else "manifest"
+            row.label, row.rule = canonical(record["label"]), "manifest"
+            row.origin = record.get("source", "")
             patient = record.get("patient_id", "")
             row.patient = f"{self.name}:{patient}" if patient else ""
             for column in KEPT:
