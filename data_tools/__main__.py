@@ -16,19 +16,23 @@ def main(argv=None):
     Returns:
         The exit status.
     """
-    parser = argparse.ArgumentParser("python -m data_tools", description=__doc__)
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for name in COMMANDS:
-        importlib.import_module(f"data_tools.commands.{name}").add(commands)
-    arguments = parser.parse_args(argv)
+    top = parser()
+    arguments = top.parse_args(argv)
     try:
         return arguments.run(arguments) or 0
     except (ValueError, OSError) as error:
-        parser.exit(2, f"data_tools: {error}\n")
+        top.exit(2, f"data_tools: {error}\n")
     except KeyboardInterrupt:
-        parser.exit(
-            130, "data_tools: interrupted; the same command goes on from here\n"
-        )
+        top.exit(130, "data_tools: interrupted; the same command goes on from here\n")
+
+
+def parser():
+    """The commands and their options."""
+    top = argparse.ArgumentParser("python -m data_tools", description=__doc__)
+    commands = top.add_subparsers(required=True, metavar="COMMAND")
+    for name in COMMANDS:
+        importlib.import_module(f"data_tools.commands.{name}").add(commands)
+    return top
 
 
 if __name__ == "__main__":
