@@ -21,7 +21,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from data_tools import ledger, manifest, parallel, plan, split, store
+from data_tools import ledger, manifest, parallel, pictures, plan, split, store
 from data_tools.arrange import arrange, write_pairs
 
 VERSION = 1  # Raise it when the same sources give other pictures or another manifest.
@@ -48,7 +48,8 @@ def build(recipe, given, out, *, size=224, seed=0, workers=None, lists=None):
             goes on with it.
     """
     settings = {"recipe": recipe.name, "size": size, "seed": seed, "version": VERSION}
-    out, workers = Path(out), workers or os.cpu_count()
+    out, workers = Path(out), os.cpu_count() if workers is None else workers
+    check_arguments(given, out, size, workers)
     journal = store.Journal(out, settings)
     rows = plan.collect(recipe, given, lists)
     print(plan.describe(recipe, given, rows), flush=True)
@@ -78,6 +79,22 @@ def build(recipe, given, out, *, size=224, seed=0, workers=None, lists=None):
         given=bool(recipe.version),
         provenance={"build.json": sha256(out / "build.json")},
     )
+
+
+def check_arguments(given, out, size, workers):
+    """Raises an error for an argument that no build can work with."""
+    if workers < 1 or (size is not None and size < pictures.MIN_SIDE):
+        raise ValueError(
+            f"Expected a size of at least {pictures.MIN_SIDE} pixels, or that of the "
+            f"originals, and at least 1 worker. Received: size={size}, "
+            f"workers={workers}"
+        )
+    for source in given.values():
+        if out.resolve().is_relative_to(source.folder.resolve()):
+            raise ValueError(
+                f"--out {out} lies in --source {source.name}={source.folder}, whose "
+                "files would then include the set. Choose a folder elsewhere."
+            )
 
 
 def examine(rows, given, out, size, journal, workers):

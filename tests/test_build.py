@@ -261,3 +261,15 @@ def test_a_row_goes_to_one_source_and_copies_from_another_are_recognized(
     assert summary["rows"]["other"]["dropped"] == {"duplicate": 1}
     assert json.loads((tmp_path / "out" / "build.json").read_text()) == summary
     assert os.listdir(other) == ["x.jpg"]
+
+
+def test_arguments_that_no_build_can_work_with(films, tmp_path, capsys):
+    for more, message in (
+        ({"size": 0}, "at least 16 pixels"),
+        ({"workers": 0}, "at least 1 worker"),
+        ({"out": films / "out"}, "Choose a folder elsewhere"),
+    ):
+        with pytest.raises(SystemExit) as error:
+            make(films, **({"out": tmp_path / "out"} | more))
+        assert error.value.code == 2 and message in capsys.readouterr().err
+        assert not (tmp_path / "out").exists() and not (films / "out").exists()

@@ -98,14 +98,14 @@ class Source:
         """Raises an error that names the first thing that is missing or wrong."""
         if not self.folder.is_dir():
             raise FileNotFoundError(
-                f"--source {self.name}={self.folder}: there is no such folder. Give "
-                f"the one that holds {self.title}; it comes from {self.get}."
+                f"--source {self.name}={self.folder}: there is no such folder. "
+                f"Expected {self.title}, from {self.get}."
             )
         for name in self.needs:
             if not (self.folder / name).exists():
                 raise FileNotFoundError(
                     f"--source {self.name}: {self.folder / name} is missing. Expected "
-                    f"{self.title}, as it comes from {self.get}."
+                    f"{self.title}, from {self.get}."
                 )
 
     def version(self):

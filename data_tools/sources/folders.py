@@ -16,7 +16,7 @@ class Folders(Source):
 
     name = "folders"
     title = "a folder of pictures for each class"
-    get = "yourself"
+    get = "your own disk"
 
     def rows(self, rules):
         """Yields a `Row` for every file."""

@@ -19,7 +19,7 @@ class Manifest(Source):
 
     name = "manifest"
     title = "a manifest with the columns image and label"
-    get = "yourself"
+    get = "your own disk"
 
     def __init__(self, folder, name=None):
         self.path = manifest.locate(folder)
