@@ -23,7 +23,7 @@ def main(argv=None):
     except (ValueError, OSError) as error:
         top.exit(2, f"data_tools: {error}\n")
     except KeyboardInterrupt:
-        top.exit(130, "data_tools: interrupted; the same command goes on from here\n")
+        top.exit(130, "data_tools: interrupted; run the same command again\n")
 
 
 def parser():

@@ -5,9 +5,6 @@ thumbnails correlate at 0.9995 or more (re-encoded, resized). Above 0.98 they ar
 duplicates (other crop or contrast, the same patient again): both stay, in one group.
 """
 
-import csv
-import io
-
 from data_tools import duplicates, groups, manifest, pictures, store
 
 
@@ -86,16 +83,20 @@ def flag_negatives(table, thumbnails):
 
 
 def like_pairs(table, hashes, thumbnails):
-    """Finds like pictures among the distinct ones; indices are rows of the table."""
-    first = {}
+    """Finds like pictures; several rows of one file count once.
+
+    Returns:
+        Sorted list of `duplicates.Pair`, numbers of rows of the table.
+    """
+    first, pairs = {}, []
     for number, line in enumerate(table):
-        first.setdefault(line["sha256_pixels"], number)
+        one = first.setdefault(line["sha256_pixels"], number)
+        if any(line[name] != table[one][name] for name in ("source", "source_file")):
+            pairs.append(duplicates.Pair(one, number, 1.0))
     rows = list(first.values())
-    found = duplicates.find(hashes[rows], thumbnails[rows])
-    return [
-        duplicates.Pair(rows[pair.first], rows[pair.second], pair.correlation)
-        for pair in found
-    ]
+    for one, other, correlation in duplicates.find(hashes[rows], thumbnails[rows]):
+        pairs.append(duplicates.Pair(rows[one], rows[other], correlation))
+    return sorted(pairs)
 
 
 def keep_one(live, table, pairs):
@@ -136,19 +137,11 @@ def write_pairs(path, pairs):
         path: The file.
         pairs: List of `(row, row, correlation)`, rows of a manifest.
     """
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
     header = ("source", "source_file", "label")
-    writer.writerow(
-        (
-            *header,
-            *(f"other_{name}" for name in header),
-            "correlation",
-            "same_picture",
-        )
-    )
+    others = [f"other_{name}" for name in header]
+    lines = [(*header, *others, "correlation", "same_picture")]
     for first, second, correlation in pairs:
         cells = [row[name] for row in (first, second) for name in header]
         same = "yes" if correlation >= duplicates.SAME else "no"
-        writer.writerow((*cells, f"{correlation:.5f}", same))
-    manifest.write_text(path, text.getvalue())
+        lines.append((*cells, f"{correlation:.5f}", same))
+    manifest.write_csv(path, lines)

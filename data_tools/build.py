@@ -14,7 +14,6 @@ The same sources give the same bytes, but for `.journal.jsonl`, which knows when
 originals changed and lets an interrupted build go on.
 """
 
-import hashlib
 import json
 import os
 from pathlib import Path
@@ -24,6 +23,7 @@ from tqdm import tqdm
 from data_tools import ledger, manifest, parallel, pictures, plan, split, store
 from data_tools.arrange import arrange, write_pairs
 
+NAMES = ("labeled-5.csv", "labeled-7.csv", "labeled-9.csv")
 VERSION = 1  # Raise it when the same sources give other pictures or another manifest.
 
 
@@ -50,35 +50,43 @@ def build(recipe, given, out, *, size=224, seed=0, workers=None, lists=None):
     settings = {"recipe": recipe.name, "size": size, "seed": seed, "version": VERSION}
     out, workers = Path(out), os.cpu_count() if workers is None else workers
     check_arguments(given, out, size, workers)
-    journal = store.Journal(out, settings)
+    store.check_folder(out)
     rows = plan.collect(recipe, given, lists)
     print(plan.describe(recipe, given, rows), flush=True)
-    plan.check_space(out, len(plan.files(rows)), size)
     out.mkdir(parents=True, exist_ok=True)
-    journal.save()
-    entries = examine(rows, given, out, size, journal, workers)
-    table, pairs = arrange(recipe, rows, entries, given)
-    if not table:
-        raise ValueError(
-            f"No row was kept, so there is no set. Reasons: {ledger.count(rows)}"
+    with store.alone(out):
+        journal = store.Journal(out, settings)
+        entries = examine(rows, given, out, size, journal, workers)
+        counts = {
+            "expected": recipe.expected,
+            "found": plan.count_kept(recipe, rows),
+            "unexpected": plan.differences(recipe, given, rows),
+        }
+        table, pairs = arrange(recipe, rows, entries, given)
+        if not table:
+            raise ValueError(
+                f"No row was kept, so there is no set. Reasons: {ledger.count(rows)}"
+            )
+        restore(rows, given, out, size, journal, workers)
+        journal.save()
+        for old in ("manifest.csv", "split.json", *NAMES):
+            (out / old).unlink(missing_ok=True)  # Not whole until all is.
+        store.sweep(out, {row["image"] for row in table})
+        ledger.write(out / "ledger.csv", rows)
+        write_pairs(out / "duplicates.csv", pairs)
+        summary = settings | summarize(rows, given) | counts
+        manifest.write_text(out / "build.json", json.dumps(summary, indent=1) + "\n")
+        if hasattr(os, "sync"):
+            os.sync()  # The manifest must not outlive the pictures it names.
+        notes = ("build.json", "ledger.csv", "duplicates.csv")
+        return summary, split.write(
+            out / "manifest.csv",
+            table,
+            seed=seed,
+            by_row=recipe.every_row,
+            given=bool(recipe.version),
+            provenance={name: manifest.sha256(out / name) for name in notes},
         )
-    restore(rows, given, out, size, journal, workers)
-    journal.save()
-    (out / "manifest.csv").unlink(missing_ok=True)  # Not whole until all is.
-    ledger.write(out / "ledger.csv", rows)
-    write_pairs(out / "duplicates.csv", pairs)
-    summary = settings | summarize(recipe, rows, given) | {"like_pairs": len(pairs)}
-    manifest.write_text(out / "build.json", json.dumps(summary, indent=1) + "\n")
-    store.sweep(out, {row["image"] for row in table})
-    os.sync()  # The manifest must not outlive the pictures it names.
-    return summary, split.write(
-        out / "manifest.csv",
-        table,
-        seed=seed,
-        by_row=recipe.every_row,
-        given=bool(recipe.version),
-        provenance={"build.json": sha256(out / "build.json")},
-    )
 
 
 def check_arguments(given, out, size, workers):
@@ -90,7 +98,8 @@ def check_arguments(given, out, size, workers):
             f"workers={workers}"
         )
     for source in given.values():
-        if out.resolve().is_relative_to(source.folder.resolve()):
+        folder, place = source.folder.resolve(), out.resolve()
+        if place == folder or (source.walks and place.is_relative_to(folder)):
             raise ValueError(
                 f"--out {out} lies in --source {source.name}={source.folder}, whose "
                 "files would then include the set. Choose a folder elsewhere."
@@ -103,16 +112,14 @@ def examine(rows, given, out, size, journal, workers):
     Returns:
         Dict of `(source, file)` to `Entry`.
     """
-    entries = {}
+    paths = {key: given[key[0]].folder / key[1] for key in plan.files(rows)}
+    entries = {key: journal.find(key, path) for key, path in paths.items()}
+    missing = {key: paths[key] for key, entry in entries.items() if entry is None}
+    plan.check_space(out, len(missing), size)
+    journal.save()
     for name in given:
-        paths = {
-            key: given[name].folder / key[1]
-            for key in plan.files(rows)
-            if key[0] == name
-        }
-        found = {key: journal.find(key, path) for key, path in paths.items()}
-        missing = {key: paths[key] for key, entry in found.items() if entry is None}
-        entries |= found | make(missing, name, out, size, journal, workers)
+        some = {key: path for key, path in missing.items() if key[0] == name}
+        entries |= make(some, name, out, size, journal, workers)
     for row in rows:
         if not row.dropped and (entry := entries[row.source, row.file]).reason:
             row.drop(entry.reason, entry.detail)
@@ -160,8 +167,8 @@ def restore(rows, given, out, size, journal, workers):
         )
 
 
-def summarize(recipe, rows, given):
-    """Returns what `build.json` says beside the settings."""
+def summarize(rows, given):
+    """Returns what `build.json` says of sources and rows."""
     return {
         "sources": {
             name: {
@@ -174,15 +181,7 @@ def summarize(recipe, rows, given):
             for name, source in sorted(given.items())
         },
         "rows": ledger.count(rows),
-        "expected": recipe.expected,
-        "found": plan.count_kept(recipe, rows),
-        "unexpected": [list(item) for item in plan.differences(recipe, given, rows)],
     }
-
-
-def sha256(path):
-    """Returns the hash of a file in hex."""
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
 
 
 def report(summary, splits, out):

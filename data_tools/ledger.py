@@ -3,8 +3,6 @@
 kept + dropped = read, for each source. A dropped row carries one of these reasons.
 """
 
-import csv
-import io
 from collections import Counter
 
 from data_tools import manifest
@@ -16,7 +14,6 @@ REASONS = {
     "modality": "not a radiograph (CT)",
     "view": "not a view that the recipe takes (lateral, CT slice, unknown)",
     "body-part": "not a chest film (abdomen)",
-    "url": "the recipe leaves this publisher to another source",
     "not-used": "the source's class is not used by this recipe",
     "not-on-disk": "the file is not in the folder",
     "path-escape": "the file lies outside its source's folder",
@@ -45,14 +42,12 @@ def write(path, rows):
         path: The file to write.
         rows: List of `sources.Row`.
     """
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
+    lines = [COLUMNS]
     for row in rows:
         outcome = "dropped" if row.dropped else "kept"
         cells = (row.source, row.line, row.file, row.finding, row.label)
-        writer.writerow((*cells, outcome, row.dropped, row.detail))
-    manifest.write_text(path, text.getvalue())
+        lines.append((*cells, outcome, row.dropped, row.detail))
+    manifest.write_csv(path, lines)
 
 
 def count(rows):

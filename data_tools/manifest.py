@@ -1,6 +1,7 @@
 """Reads and writes `manifest.csv`, the one file that describes a folder of films."""
 
 import csv
+import hashlib
 import io
 import os
 from pathlib import Path, PurePosixPath
@@ -55,28 +56,46 @@ def locate(path):
     return path / "manifest.csv" if path.is_dir() else path
 
 
-def read_csv(path):
-    """Splits a UTF-8 csv file into its header and `(line, cells)`."""
-    raw = path.read_bytes()
+def read_csv(path, encoding="utf-8-sig", repair='Save the file anew as "CSV UTF-8".'):
+    """Splits a csv file into cells.
+
+    Args:
+        path: The file.
+        encoding: Its encoding.
+        repair: What to do about a damaged one, for the error.
+
+    Returns:
+        The header, and list of `(line, cells)`, line being that of an editor.
+
+    Raises:
+        ValueError: If it is not in this encoding, holds NUL bytes, or a quotation
+            mark is not closed.
+    """
+    raw = Path(path).read_bytes()
     try:
-        text = raw.decode("utf-8-sig")
+        text = raw.decode(encoding)
     except UnicodeDecodeError as error:
         line = raw[: error.start].count(b"\n") + 1
         raise ValueError(
-            f"{path}, line {line}: not UTF-8 (byte 0x{raw[error.start]:02x}). Save the "
-            'file as "CSV UTF-8".'
+            f"{path}, line {line}: not {encoding} (byte 0x{raw[error.start]:02x}). "
+            f"{repair}"
         ) from None
     if "\0" in text:
         line = text[: text.index("\0")].count("\n") + 1
-        raise ValueError(f"{path}, line {line}: a NUL byte. Write the file anew.")
-    reader = csv.reader(io.StringIO(text, newline=""))
-    header = next(reader, [])
-    line, records = reader.line_num + 1, []
-    for cells in reader:
-        if cells:
+        raise ValueError(f"{path}, line {line}: a NUL byte. {repair}")
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    line, records = 1, []
+    try:
+        for cells in reader:
             records.append((line, cells))
-        line = reader.line_num + 1
-    return header, records
+            line = reader.line_num + 1
+    except csv.Error as error:
+        raise ValueError(
+            f"{path}, the row that begins in line {line}: {error}. A quotation mark "
+            f"may be missing or stray. {repair}"
+        ) from None
+    header = records.pop(0)[1] if records else []
+    return header, [(line, cells) for line, cells in records if cells]
 
 
 def check_image(path, line, image):
@@ -124,10 +143,17 @@ def write(path, rows):
                 f"{path}, line {number}: every row must have the columns of the "
                 f"first, {columns}. Received: {list(row)}"
             )
+    write_csv(path, [columns, *(row.values() for row in rows)])
+
+
+def write_csv(path, rows):
+    """Writes rows of cells as a csv file, whole or not at all."""
+    rows = [[str(cell) for cell in row] for row in rows]
+    # Python 3.11 does not quote a cell for a carriage return, and then cannot read it.
+    odd = any("\r" in cell for row in rows for cell in row)
     text = io.StringIO()
-    writer = csv.DictWriter(text, columns, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
+    quoting = csv.QUOTE_ALL if odd else csv.QUOTE_MINIMAL
+    csv.writer(text, lineterminator="\n", quoting=quoting).writerows(rows)
     write_text(path, text.getvalue())
 
 
@@ -137,3 +163,9 @@ def write_text(path, text):
     part = path.with_name(path.name + ".part")
     part.write_text(text, encoding="utf-8", newline="")
     os.replace(part, path)
+
+
+def sha256(path):
+    """Returns the hash of a file, hexadecimal."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

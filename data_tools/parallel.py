@@ -7,6 +7,7 @@ import signal
 import threading
 from collections import deque
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 
 CHUNK = 16  # jobs sent to a process at once
 
@@ -29,6 +30,7 @@ def run(function, jobs, workers):
     jobs = iter(jobs)
     chunks = iter(lambda: list(itertools.islice(jobs, CHUNK)), [])
     context = multiprocessing.get_context("spawn")
+    workers = min(workers, 61)  # the most that Windows can wait for
     with ProcessPoolExecutor(workers, context, initializer=follow_parent) as pool:
         under_way = deque()
         try:
@@ -38,6 +40,11 @@ def run(function, jobs, workers):
                     yield from under_way.popleft().result()
             while under_way:
                 yield from under_way.popleft().result()
+        except BrokenProcessPool:
+            raise OSError(
+                "A process ended abruptly, perhaps for lack of memory. Close other "
+                "programs or use fewer --workers, and run the same command again."
+            ) from None
         finally:
             pool.shutdown(cancel_futures=True)
 

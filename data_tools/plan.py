@@ -29,8 +29,8 @@ def dry_run(recipe, given, lists=None, out=None, size=None):
     """
     rows = collect(recipe, given, lists)
     check_headers(rows, given)
-    check_space(out or ".", len(files(rows)), size)
     print(describe(recipe, given, rows))
+    print(check_space(out or ".", len(files(rows)), size))
     if set(recipe.sources) - set(given):
         return MISSING_SOURCE
     return UNEXPECTED_COUNTS if differences(recipe, given, rows) else 0
@@ -167,22 +167,27 @@ def files(rows):
 
 
 def check_space(out, count, size):
-    """Raises an error if the pictures will hardly fit on the disk.
+    """Says how much room the pictures need and how much there is.
 
     Args:
         out: Folder of the set, which may not exist yet.
         count: Number of pictures.
         size: Side in pixels, `None` for the original one.
 
+    Returns:
+        A sentence.
+
     Raises:
-        OSError: Says how much is needed and how much is free.
+        OSError: If the pictures will hardly fit.
     """
     each = 0.6 * size**2 if size else 500_000  # a grey film as PNG, about
     out = Path(out).absolute()
     folder = next(path for path in (out, *out.parents) if path.exists())
     free = shutil.disk_usage(folder).free
+    need = (
+        f"{count:,} pictures need about {count * each / 1e9:.2f} GB, and {folder} has "
+        f"{free / 1e9:.2f} GB free."
+    )
     if free < count * each:
-        raise OSError(
-            f"{count:,} pictures need about {count * each / 1e9:.1f} GB, and {folder} "
-            f"has {free / 1e9:.1f} GB free. Make room, or choose a smaller --size."
-        )
+        raise OSError(f"{need} Make room, or choose a smaller --size.")
+    return need

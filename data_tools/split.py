@@ -49,7 +49,8 @@ def write(
             test, and are only counted.
         given: Keep the column `split` of the rows, as that of a released list;
             leaks are only counted.
-        provenance: What else `split.json` is to hold, such as the recipe.
+        provenance: Dict of name to SHA-256 of other files of the set, which
+            `verify` checks too.
 
     Returns:
         Dict, the content of `split.json`.

@@ -5,6 +5,7 @@ line of the journal counts once it is.
 """
 
 import base64
+import contextlib
 import hashlib
 import json
 import os
@@ -16,6 +17,7 @@ import numpy as np
 from data_tools import manifest, pictures
 
 JOURNAL = ".journal.jsonl"
+LOCK = ".lock"
 
 
 class Entry(NamedTuple):
@@ -120,6 +122,45 @@ def is_whole(out, entry):
     return hashlib.sha256(data).hexdigest() == entry.sha256
 
 
+def check_folder(out):
+    """Raises an error if a folder holds what no build has made."""
+    out = Path(out)
+    if out.exists() and not out.is_dir():
+        raise NotADirectoryError(f"--out {out} is a file. Choose a folder.")
+    taken = [name for name in ("manifest.csv", "images") if (out / name).exists()]
+    if taken and not (out / JOURNAL).exists():
+        raise FileExistsError(
+            f"{out} already holds {taken[0]}, which no build has made. Choose another "
+            "folder."
+        )
+
+
+@contextlib.contextmanager
+def alone(out):
+    """Keeps a second process out of a folder until this one ends, however it ends."""
+    with open(Path(out, LOCK), "ab") as stream:
+        try:
+            lock(stream)
+        except OSError:
+            raise FileExistsError(
+                f"Another process is writing to {out}. Wait until it ends, or choose "
+                "another folder."
+            ) from None
+        yield
+
+
+def lock(stream):
+    """Locks a file, or raises OSError."""
+    if os.name == "nt":
+        import msvcrt
+
+        msvcrt.locking(stream.fileno(), msvcrt.LK_NBLCK, 1)
+    else:
+        import fcntl
+
+        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
 class Journal:
     """The pictures of a set that have been made, by original.
 
@@ -132,6 +173,7 @@ class Journal:
 
     Raises:
         FileExistsError: If the folder holds another set.
+        ValueError: If the journal is damaged.
     """
 
     def __init__(self, out, settings):
@@ -140,16 +182,15 @@ class Journal:
         self.entries = {}
         if self.path.exists():
             self._read()
-        elif Path(out, "manifest.csv").exists():
-            raise FileExistsError(
-                f"{out} already holds a manifest that no build has made. Choose "
-                "another folder."
-            )
 
     def find(self, key, path):
-        """Returns the entry of an original, `None` if it has to be made."""
+        """Returns the entry of an original, `None` if it has to be made.
+
+        What could not be read once is tried again: a decoder may have been installed.
+        """
         stamp, entry = self.entries.get(key, (None, None))
-        return entry if entry and stamp == fingerprint(path) else None
+        usable = entry and not entry.reason
+        return entry if usable and stamp == fingerprint(path) else None
 
     def entry(self, key):
         """Returns the entry of an original that has been made."""
@@ -179,23 +220,29 @@ class Journal:
         return json.dumps([*key, *self.entries[key]]) + "\n"
 
     def _read(self):
-        first, *lines = self.path.read_text("utf-8").splitlines(keepends=True)
-        if json.loads(first) != self.settings:
+        try:
+            first, *lines = self.path.read_text("utf-8").split("\n")[:-1]
+            found = json.loads(first)
+            for source, file, stamp, values in map(json.loads, lines):
+                self.entries[source, file] = (stamp, Entry(*values))
+        except (ValueError, TypeError) as error:
+            raise ValueError(
+                f"{self.path} is damaged ({error}). Delete {self.path.parent}, and "
+                "build the set anew."
+            ) from None
+        if found != self.settings:
             raise FileExistsError(
                 f"{self.path.parent} holds a set with other settings. Choose another "
                 f"folder, or delete this one. Expected: {self.settings}. "
-                f"Found: {first.strip()}"
+                f"Found: {found}"
             )
-        for line in lines:
-            if line.endswith("\n"):  # A kill may leave half a line.
-                source, file, stamp, values = json.loads(line)
-                self.entries[source, file] = (stamp, Entry(*values))
 
 
 def fingerprint(path):
     """Returns size in bytes and time of change of a file, or of its archive."""
+    name, inside, _ = str(path).partition(".npz::")
     try:
-        stat = os.stat(str(path).partition("::")[0])
+        stat = os.stat(f"{name}.npz" if inside else name)
     except OSError:
         return [0, 0]
     return [stat.st_size, stat.st_mtime_ns]

@@ -1,6 +1,5 @@
 """Checks that a set is still what its manifest says."""
 
-import hashlib
 import json
 from pathlib import Path
 
@@ -43,16 +42,11 @@ def verify(path, workers=2):
 def check_tables(path):
     """Compares the manifest and the files that belong to it with `split.json`."""
     note = read_note(path)
-    expected = dict(note.get("sha256", {}))
-    expected |= {
-        name: digest
-        for name, digest in note.get("provenance", {}).items()
-        if name == "build.json"
-    }
+    expected = note.get("sha256", {}) | note.get("provenance", {})
     problems = []
     for name, digest in expected.items():
         try:
-            found = hash_file(path.with_name(name))
+            found = manifest.sha256(path.with_name(name))
         except OSError as error:
             problems.append(f"{name}: {error.strerror}")
             continue
@@ -113,18 +107,12 @@ def check_picture(job):
         if not digest:
             pictures.read(path)
             return ""
-        found = hash_file(path)
+        found = manifest.sha256(path)
     except pictures.PictureError as error:
         return str(error)
     except OSError as error:
         return error.strerror
     return "" if found == digest else f"changed; its sha256 is {found}"
-
-
-def hash_file(path):
-    """Returns the sha256 of a file, hexadecimal."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def strays(path, rows):

@@ -54,7 +54,7 @@ def bytes_of(out):
     return {
         path.relative_to(out).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(Path(out).rglob("*"))
-        if path.is_file() and path.name != store.JOURNAL
+        if path.is_file() and path.name not in (store.JOURNAL, store.LOCK)
     }
 
 
@@ -156,6 +156,89 @@ def test_a_foreign_manifest_is_not_touched(films, tmp_path, capsys):
         make(films, tmp_path)
     assert "no build has made" in capsys.readouterr().err
     assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_ones_own_pictures_are_never_deleted(films, tmp_path, capsys):
+    (tmp_path / "images" / "ab").mkdir(parents=True)
+    shutil.copy(films / "normal" / "00.png", tmp_path / "images" / "ab" / "mine.png")
+    with pytest.raises(SystemExit):
+        make(films, tmp_path)
+    assert "holds images, which no build has made" in capsys.readouterr().err
+    assert bytes_of(tmp_path).keys() == {"images/ab/mine.png"}
+
+
+def test_a_second_build_in_the_same_folder_waits_outside(films, tmp_path, capsys):
+    (tmp_path / "out").mkdir()
+    with store.alone(tmp_path / "out"), pytest.raises(SystemExit):
+        make(films, tmp_path / "out")
+    assert "Another process is writing" in capsys.readouterr().err
+    assert make(films, tmp_path / "out") == 0
+
+
+def test_what_could_not_be_read_once_is_tried_again(films, tmp_path):
+    mine, out = tmp_path / "films", tmp_path / "out"
+    shutil.copytree(films, mine)
+    broken, good = mine / "pneumonia" / "broken.png", mine / "pneumonia" / "01.png"
+    content = good.read_bytes()
+    stamp = broken.stat()
+    broken.write_bytes(content[: stamp.st_size])
+    os.utime(broken, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
+    make(mine, out)
+    journal = out / store.JOURNAL
+    lines = journal.read_text().splitlines(keepends=True)
+    size = len(content)
+    good.unlink()
+    broken.write_bytes(content)  # as if a decoder were there now: same stamp, readable
+    os.utime(broken, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
+    lines = [line.replace(f"[{stamp.st_size},", f"[{size},") for line in lines]
+    journal.write_text("".join(lines))
+    make(mine, out)
+    assert "pneumonia/broken.png" in {r["source_file"] for r in manifest.read(out)}
+
+
+@pytest.mark.parametrize("content", ["", "{}", "x\n", '{"a": 1}\nnonsense\n', "[]\n"])
+def test_a_damaged_journal_is_named(films, tmp_path, content, capsys):
+    (tmp_path / store.JOURNAL).write_text(content)
+    with pytest.raises(SystemExit) as error:
+        make(films, tmp_path)
+    text = capsys.readouterr().err
+    assert error.value.code == 2 and str(tmp_path) in text and "elete" in text
+
+
+def test_odd_names_and_unlabeled_films_survive_a_build(films, tmp_path):
+    from sskeras import data
+
+    mine = tmp_path / "films"
+    names = ["a\rb.png", 'a"b,c.png', "a\nb.png", "ä 胸 ☢.png", " blank .png"]
+    for number, name in enumerate(names):
+        folder = mine / ("unlabeled", " Effusion", "normal")[number % 3]
+        folder.mkdir(parents=True, exist_ok=True)
+        label = ("normal", "pneumonia")[number % 2]
+        shutil.copy(films / label / f"{number + 10}.png", folder / name)
+    assert make(mine, tmp_path / "out") == 0
+    rows = manifest.read(tmp_path / "out")
+    assert {Path(row["source_file"]).name for row in rows} == set(names)
+    assert {row["label"] for row in rows} == {"", "Effusion", "normal"}
+    assert len(data.read_manifest(tmp_path / "out")) == 5
+    assert {line["outcome"] for line in read_ledger(tmp_path / "out")} == {"kept"}
+
+
+def test_exact_copies_are_among_the_pairs(built):
+    header, records = manifest.read_csv(built / "duplicates.csv")
+    pairs = [dict(zip(header, cells, strict=True)) for _, cells in records]
+    found = {frozenset((p["source_file"], p["other_source_file"])) for p in pairs}
+    assert frozenset(("normal/00.png", "normal/copy of 00.png")) in found
+    assert frozenset(("normal/04.png", "pneumonia/04.png")) in found
+    assert all(pair["same_picture"] == "yes" for pair in pairs)
+
+
+def test_verify_sees_a_changed_ledger(films, tmp_path, capsys):
+    make(films, tmp_path / "out")
+    assert main(["verify", str(tmp_path / "out")]) == 0
+    with open(tmp_path / "out" / "ledger.csv", "a") as ledger_file:
+        ledger_file.write("mine,1,x,,,kept,,\n")
+    assert main(["verify", str(tmp_path / "out")]) == 1
+    assert "ledger.csv: changed" in capsys.readouterr().out
 
 
 def test_kills_at_20_random_moments_leave_the_same_bytes(films, built, tmp_path):

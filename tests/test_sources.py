@@ -393,7 +393,8 @@ def test_a_clone_is_known_by_its_commit_and_a_copy_by_its_table(tmp_path):
     git = ["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@b.c"]
     for command in (["init", "-q"], ["commit", "-q", "--allow-empty", "-m", "x"]):
         subprocess.run([*git, *command], check=True)
-    assert len(source.version()) == 40 and source.version()[:8] in source.remarks()[0]
+    commit, table = source.version().split()
+    assert len(commit) == 40 and commit[:8] in source.remarks()[0] and table == hashed
     write_cohen(tmp_path, GENERATIONS["2020-02"], {})
     (tmp_path / ".git" / "HEAD").unlink()
     assert source.version() not in (hashed, "") and "sha256:" in source.version()

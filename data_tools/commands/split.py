@@ -42,7 +42,7 @@ def add(commands):
 
 def run(arguments):
     """Looks for near duplicates, splits, and prints what came out."""
-    from data_tools import groups, manifest, split
+    from data_tools import groups, manifest, split, verify
 
     path = manifest.locate(arguments.manifest)
     rows = manifest.read(path)
@@ -58,6 +58,7 @@ def run(arguments):
         validation=arguments.validation,
         labeled=arguments.labeled,
         by_row=arguments.by_row,
+        provenance=verify.read_note(path).get("provenance"),
     )
     print(split.describe(report))
     for old in target.parent.glob(f"{split.prefix(target)}labeled-*.csv"):
@@ -129,7 +130,6 @@ def parse_hash(path, number, rows):
 
 def read_thumbnails(paths):
     """Reads pictures, in several processes if there are many, uint8 (n, 32, 32)."""
-
     import numpy as np
     from tqdm import tqdm
 

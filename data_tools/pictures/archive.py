@@ -3,6 +3,7 @@
 import functools
 import os
 import zipfile
+import zlib
 
 import numpy as np
 
@@ -29,7 +30,7 @@ def picture(name):
         raise PictureError("not-on-disk", f"there is no {split}_images") from None
     except OSError as error:
         raise PictureError("unreadable", error.strerror or str(error)) from error
-    except (ValueError, EOFError, zipfile.BadZipFile) as error:
+    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise PictureError("not-a-picture", f"no .npz of arrays: {error}") from error
     if array.dtype != np.uint8 or array.shape[3:] not in ((), (3,)) or array.ndim < 3:
         message = f"an array of {array.dtype} {array.shape}"

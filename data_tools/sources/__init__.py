@@ -118,6 +118,7 @@ def parse_all(texts):
 
 
 def priority(source):
-    """Returns the rank of a source by which to sort; the smallest is first."""
+    """Returns the key by which to sort sources; one's own come last, by name."""
     names = list(SOURCES)
-    return names.index(source.name) if source.name in names else len(names)
+    rank = names.index(source.name) if source.name in names else len(names)
+    return rank, source.name

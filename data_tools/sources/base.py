@@ -89,6 +89,7 @@ class Source:
     license = ""  # of the whole, where rows have none of their own
     table = ""  # that lists the pictures, if there is one
     needs = ()  # files or folders that must be there
+    walks = False  # whether every file of the folder is a row
 
     def __init__(self, folder, name=None):
         self.folder = Path(folder)
@@ -150,7 +151,10 @@ class Source:
         return name.startswith(".") or os.path.islink(os.path.join(place, name))
 
     def place(self, row):
-        """Drops a row whose file is missing or outside the folder; returns it."""
+        """Drops a row whose file is missing or outside the folder; returns it.
+
+        A linked picture must stay inside; a linked folder is how one's disks are.
+        """
         path = os.path.join(self.folder, row.file)
         parts = PurePosixPath(row.file.replace("\\", "/")).parts
         if ".." in parts or parts[:1] == ("/",) or ":" in row.file[1:2]:
@@ -158,7 +162,7 @@ class Source:
         if os.path.islink(path):
             target = os.path.realpath(path)
             if not Path(target).is_relative_to(os.path.realpath(self.folder)):
-                return row.drop("path-escape", f"a link to {target}")
+                return row.drop("path-escape", "a link")
         if not os.path.isfile(path):
             row.drop("not-on-disk", "a folder" if os.path.isdir(path) else "")
         return row

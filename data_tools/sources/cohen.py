@@ -42,8 +42,8 @@ class Cohen(Metadata):
         return "" if done.returncode else done.stdout.strip()
 
     def version(self):
-        """Returns the commit of a clone, else a hash of the table."""
-        return self.commit() or super().version()
+        """Returns the commit of a clone, and a hash of the table."""
+        return f"{self.commit()} {super().version()}".strip()
 
     def remarks(self):
         """Says how to come by the paper's counts."""

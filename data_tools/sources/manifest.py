@@ -1,7 +1,5 @@
 """Own pictures: listed in a manifest."""
 
-import hashlib
-
 from data_tools import manifest
 from data_tools.sources.base import Row, Source
 from data_tools.sources.folders import canonical
@@ -27,8 +25,9 @@ class Manifest(Source):
 
     def rows(self, rules):
         """Yields a `Row` for every row of the manifest."""
+        records = manifest.read(self.path)
         lines = [line for line, _ in manifest.read_csv(self.path)[1]]
-        for line, record in zip(lines, manifest.read(self.path), strict=True):
+        for line, record in zip(lines, records, strict=True):
             row = Row(self.name, line, record["image"], finding=record["label"])
             row.label, row.rule = canonical(record["label"]), "manifest"
             row.origin = record.get("source", "")
@@ -41,4 +40,4 @@ class Manifest(Source):
 
     def version(self):
         """Returns a hash of the manifest."""
-        return f"sha256:{hashlib.sha256(self.path.read_bytes()).hexdigest()[:12]}"
+        return f"sha256:{manifest.sha256(self.path)[:12]}"

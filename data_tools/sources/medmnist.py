@@ -1,8 +1,8 @@
 """Own pictures: arrays in the layout of MedMNIST."""
 
-import hashlib
 from pathlib import Path
 
+from data_tools import manifest
 from data_tools.sources.base import Row, Source
 
 SPLITS = ("train", "val", "test")
@@ -111,5 +111,4 @@ class MedMnist(Source):
 
     def version(self):
         """Returns a hash of the file."""
-        with open(self.file, "rb") as file:
-            return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()[:12]}"
+        return f"sha256:{manifest.sha256(self.file)[:12]}"

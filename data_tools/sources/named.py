@@ -13,6 +13,7 @@ class Named(Source):
     `patient`, `part` and `view`.
     """
 
+    walks = True
     pattern = None
     chest = None  # pattern of the part of the body
 

@@ -26,6 +26,7 @@ class Radiography(Source):
     name = "radiography"
     title = f"the COVID-19 Radiography Database (folders {', '.join(CLASSES)})"
     get = "kaggle.com/tawsifurrahman/covid19-radiography-database"
+    walks = True
     license = "that of its nine sources, see its README"
 
     def check(self):

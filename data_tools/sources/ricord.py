@@ -25,6 +25,7 @@ class Ricord(Source):
     name = "ricord"
     title = f"MIDRC-RICORD-1C (folders {PREFIX}<patient>)"
     get = "The Cancer Imaging Archive, collection MIDRC-RICORD-1C"
+    walks = True
     license = "CC BY-NC 4.0"
 
     def rows(self, rules):

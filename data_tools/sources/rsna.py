@@ -1,10 +1,10 @@
 """The RSNA Pneumonia Detection Challenge: exams of NIH ChestX-ray14, read anew."""
 
 import functools
-import hashlib
 import json
 import os
 
+from data_tools import manifest
 from data_tools.sources.base import Row, Source
 from data_tools.sources.table import read_table
 
@@ -127,8 +127,7 @@ class Rsna(Source):
 
     def version(self):
         """Returns a hash of the table of boxes."""
-        content = self.locate(LABELS).read_bytes()
-        return f"sha256:{hashlib.sha256(content).hexdigest()[:12]}"
+        return f"sha256:{manifest.sha256(self.locate(LABELS))[:12]}"
 
     def remarks(self):
         """Says loudly what is wrong with the counts and with the patients."""
