@@ -22,6 +22,8 @@ def main(argv=None):
         return arguments.run(arguments) or 0
     except (ValueError, OSError) as error:
         top.exit(2, f"data_tools: {error}\n")
+    except MemoryError:
+        top.exit(2, "data_tools: too little memory; close other programs\n")
     except KeyboardInterrupt:
         top.exit(130, "data_tools: interrupted; run the same command again\n")
 
@@ -36,4 +38,5 @@ def parser():
 
 
 if __name__ == "__main__":
+    sys.stdout.reconfigure(errors="backslashreplace")  # of names in other scripts
     sys.exit(main())

@@ -120,6 +120,12 @@ def examine(rows, given, out, size, journal, workers):
     for name in given:
         some = {key: path for key, path in missing.items() if key[0] == name}
         entries |= make(some, name, out, size, journal, workers)
+    gone = [paths[key] for key in paths if entries[key].reason == plan.ABSENT]
+    if gone:
+        raise OSError(
+            f"{len(gone)} original(s) vanished while the set was built, the first is "
+            f"{gone[0]}. Run the same command again."
+        )
     for row in rows:
         if not row.dropped and (entry := entries[row.source, row.file]).reason:
             row.drop(entry.reason, entry.detail)

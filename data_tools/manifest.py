@@ -1,6 +1,7 @@
 """Reads and writes `manifest.csv`, the one file that describes a folder of films."""
 
 import csv
+import errno
 import hashlib
 import io
 import os
@@ -50,6 +51,12 @@ def read(path):
     return rows
 
 
+def check_file(path):
+    """Raises an error for a pipe or a device, which one could wait for for ever."""
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise OSError(errno.EINVAL, "a folder, a pipe or a device", str(path))
+
+
 def locate(path):
     """Returns the path of a manifest that is given by its folder or itself."""
     path = Path(path)
@@ -71,6 +78,7 @@ def read_csv(path, encoding="utf-8-sig", repair='Save the file anew as "CSV UTF-
         ValueError: If it is not in this encoding, holds NUL bytes, or a quotation
             mark is not closed.
     """
+    check_file(path)
     raw = Path(path).read_bytes()
     try:
         text = raw.decode(encoding)
@@ -167,5 +175,6 @@ def write_text(path, text):
 
 def sha256(path):
     """Returns the hash of a file, hexadecimal."""
+    check_file(path)
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,5 +1,6 @@
 """Work in several processes that end with the one that started them."""
 
+import contextlib
 import itertools
 import multiprocessing
 import os
@@ -35,7 +36,8 @@ def run(function, jobs, workers):
         under_way = deque()
         try:
             for chunk in chunks:
-                under_way.append(pool.submit(work, function, chunk))
+                with deaf_children():
+                    under_way.append(pool.submit(work, function, chunk))
                 if len(under_way) > 2 * workers:
                     yield from under_way.popleft().result()
             while under_way:
@@ -47,6 +49,19 @@ def run(function, jobs, workers):
             ) from None
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+@contextlib.contextmanager
+def deaf_children():
+    """Keeps interrupts from processes started meanwhile; this one gets them after."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def work(function, chunk):

@@ -49,7 +49,9 @@ def write(source, out, shard_size=128 * 2**20, seed=0):
     """Packs the pictures of a manifest.
 
     The manifest comes last: a folder without one is unfinished, and the same call
-    writes it anew. A finished set is left as it is. The bytes follow from the
+    writes it anew. A finished set is left as it is as long as the manifest is the
+    same; a manifest with hashes, as `build` writes, tells of changed pictures too. The
+    bytes follow from the
     manifest, the pictures and the arguments.
 
     Args:
@@ -94,6 +96,11 @@ def claim(out, settings):
     """Makes the folder and says whether it already holds this very set, finished."""
     finished = (out / "manifest.csv").exists()
     found = read_note(out) if (out / NOTE).exists() else {}
+    if not found and (foreign := sorted(out.glob("*.tfrecord*"))):
+        raise FileExistsError(
+            f"{out} holds {foreign[0].name}, which is of another set. Choose another "
+            "folder."
+        )
     if (finished or found) and found | settings != found:
         raise FileExistsError(
             f"{out} already holds another set. Choose another folder, or delete this "

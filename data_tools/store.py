@@ -67,6 +67,11 @@ def make(job):
         return stamp, describe(pictures.read(path), out, size)
     except pictures.PictureError as error:
         return stamp, Entry(error.reason, str(error))
+    except MemoryError:
+        raise OSError(
+            f"{path}: too little memory to read this picture. Close other programs, "
+            "use fewer --workers, or take the file out."
+        ) from None
 
 
 def describe(film, out, size):
@@ -224,7 +229,7 @@ class Journal:
             first, *lines = self.path.read_text("utf-8").split("\n")[:-1]
             found = json.loads(first)
             for source, file, stamp, values in map(json.loads, lines):
-                self.entries[source, file] = (stamp, Entry(*values))
+                self.entries[source, file] = (stamp, Entry._make(values))
         except (ValueError, TypeError) as error:
             raise ValueError(
                 f"{self.path} is damaged ({error}). Delete {self.path.parent}, and "

@@ -69,6 +69,14 @@ def read_note(path):
         raise ValueError(
             f"{note}: expected JSON. Received: {error}. Split the manifest anew."
         ) from None
+    parts = [found]
+    if isinstance(found, dict):
+        parts += [found.get(name, {}) for name in ("sha256", "provenance")]
+    if not all(isinstance(part, dict) for part in parts):
+        raise ValueError(
+            f"{note}: expected an object with objects sha256 and provenance. Split the "
+            "manifest anew."
+        )
     return found
 
 

@@ -754,9 +754,6 @@ def test_like_pictures_are_listed_as_brute_force_finds_them(corpus, built):
     assert found == expected  # of many copies, not all pairs are listed
 
 
-@pytest.mark.xfail(
-    strict=True, reason="of cropped films, many hashes differ in more than 4 bits"
-)
 def test_cropped_and_turned_films_are_found_as_by_brute_force(corpus, tmp_path):
     films = {}
     for number in range(8):
@@ -785,9 +782,6 @@ def test_cropped_and_turned_films_are_found_as_by_brute_force(corpus, tmp_path):
     assert len(missed) <= 0.05 * len(expected), f"{len(missed)} of {len(expected)}"
 
 
-@pytest.mark.xfail(
-    strict=True, reason="thumbnails of small films of sizes not 32·n are displaced"
-)
 def test_a_copy_of_any_size_is_the_same_picture(corpus, tmp_path):
     for number in range(4):
         film = Image.fromarray(corpus.film(f"large {number}", "pneumonia", 320))

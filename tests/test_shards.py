@@ -457,8 +457,10 @@ def peak(steps):
     return int(status.split("VmHWM:")[1].split()[0]) / 1024
 first = peak(10)
 print(peak(40) - first)
-running = iter(data.batches(x, y, 2048))
-next(running)
+del stream
+running = iter(data.batches(x, y, 256))
+for _ in range(10):
+    next(running)
 """
 
 

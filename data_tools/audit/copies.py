@@ -35,7 +35,7 @@ def section(films):
     few = list(one_each.values())[:SHOWN]
     told = (
         f"{len(few)} of {len(one_each):,} sets of like pictures, two of each; "
-        f"audit.json lists all {len(pairs):,} pairs."
+        f"audit.json lists {len(pairs):,} pairs."
     )
     result.parts += [page.paragraph(told), page.row(draw(films, *both) for both in few)]
     return result
@@ -57,8 +57,11 @@ def tables(facts):
     counts = facts["counts"]
     told = [
         ["rows that name the picture of an earlier row", facts["repeated_rows"]],
-        ["pairs with the same pixels", counts.get("same pixels", 0)],
-        ["pairs of the same picture, resized", counts.get("same picture", 0)],
+        ["pictures with the pixels of an earlier one", counts.get("same pixels", 0)],
+        [
+            "pairs of the same picture, resized or re-encoded",
+            counts.get("same picture", 0),
+        ],
         ["pairs of near duplicates", counts.get("near duplicate", 0)],
     ]
     places = [

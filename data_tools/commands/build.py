@@ -1,5 +1,7 @@
 """`build`: make a set of films from what publishers ship."""
 
+import argparse
+
 
 def add(commands):
     """Adds `build`, which makes a set from its sources."""
@@ -42,7 +44,13 @@ def add(commands):
 
 def side(text):
     """Reads `--size`."""
-    return None if text == "original" else int(text)
+    if text == "original":
+        return None
+    if not (text.isdecimal() and 16 <= int(text) <= 4096):
+        raise argparse.ArgumentTypeError(
+            "expected at least 16 pixels and at most 4096, or 'original'"
+        )
+    return int(text)
 
 
 def run(arguments):

@@ -46,3 +46,24 @@ def stretch(shown, index, ignored):
     kept = np.where(ignored, low, shown)
     scaled = (np.clip(kept, low, high) - low) * (255 / (high - low))
     return np.rint(scaled).astype(np.uint8)
+
+
+def scale(stored):
+    """Scales samples of too many levels to list, as `stretch` does, row by row.
+
+    Args:
+        stored: Array `(height, width)` of 32-bit numbers; what is not finite becomes 0.
+
+    Returns:
+        uint8 `(height, width)`.
+    """
+    counted = np.isfinite(stored)
+    grey = np.zeros(stored.shape, np.uint8)
+    if not counted.any():
+        return grey
+    low, high = (float(end(stored[counted])) for end in (np.min, np.max))
+    if low == high:
+        return grey
+    for row, out, valid in zip(stored, grey, counted, strict=True):
+        out[:] = np.rint((np.where(valid, row, low) - low) * (255 / (high - low)))
+    return grey

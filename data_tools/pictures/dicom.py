@@ -6,6 +6,7 @@ Reference:
 """
 
 import io
+import zlib
 
 import numpy as np
 from pydicom import dcmread, uid
@@ -18,6 +19,8 @@ from pydicom.pixels import (
 
 from data_tools.pictures import depth
 from data_tools.pictures.base import Film, PictureError, check_size, decoding
+
+MAX_INFLATED = 256 * 2**20
 
 
 def read_header(content):
@@ -32,6 +35,7 @@ def read_header(content):
     Raises:
         PictureError: If it holds no single grey film, or one without a decoder.
     """
+    check_deflated(content)
     try:
         with decoding():
             header = dcmread(io.BytesIO(content), force=True)
@@ -69,10 +73,28 @@ def decode(header):
             to_grey(stored, header),
             header.PhotometricInterpretation,
             int(header.BitsStored),
-            view=str(header.get("ViewPosition") or ""),
-            sex=str(header.get("PatientSex") or ""),
-            age=str(header.get("PatientAge") or ""),
+            view=say(header, "ViewPosition"),
+            sex=say(header, "PatientSex"),
+            age=say(header, "PatientAge"),
         )
+
+
+def say(header, name):
+    """Returns an element as text without control characters."""
+    text = str(header.get(name) or "")
+    return "".join(c for c in text if c.isprintable()).strip()
+
+
+def check_deflated(content):
+    """Raises PictureError if a deflated file would take too much memory."""
+    if uid.DeflatedExplicitVRLittleEndian.encode() not in content[:1024]:
+        return
+    start = 144 + int.from_bytes(content[140:144], "little")  # behind the meta header
+    inflater = zlib.decompressobj(wbits=-15)
+    with decoding():
+        inflater.decompress(content[start:], MAX_INFLATED)
+    if inflater.unconsumed_tail:
+        raise PictureError("too-large", f"more than {MAX_INFLATED} bytes when inflated")
 
 
 def check(header):

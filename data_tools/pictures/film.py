@@ -150,6 +150,8 @@ def convert(image):
     mode, flags = image.mode, ()
     with contextlib.suppress(Exception):  # A damaged EXIF block turns nothing.
         ImageOps.exif_transpose(image, in_place=True)
+    if mode in ("I", "F"):
+        return Film(depth.scale(np.asarray(image)), mode, BITS[mode])
     if mode in DEEP:
         levels, index = depth.tabulate(np.asarray(image))
         grey = depth.stretch(levels, index, ~np.isfinite(levels))

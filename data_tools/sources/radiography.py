@@ -38,6 +38,14 @@ class Radiography(Source):
                 f"{', '.join(CLASSES)}. Give the one that holds {self.title}."
             )
 
+    def remarks(self):
+        """Says what nobody knows."""
+        return [
+            "THE PATIENTS OF THE RADIOGRAPHY DATABASE ARE UNKNOWN: films of one "
+            "patient may stand on both sides of a split. Copies of films in other "
+            "sources are found only where the recipe takes these."
+        ]
+
     def rows(self, rules):
         """Yields a `Row` for every file."""
         for number, file in enumerate(self.files, start=1):
