@@ -144,9 +144,9 @@ def alarms(facts):
         f"{reason}A tiny model tells the source of {films} from 32x32 pixels with a "
         f"balanced accuracy of {page.percent(found['accuracy'])} (chance "
         f"{page.percent(found['chance'])}), and the source explains "
-        f"{page.percent(source)} of the class over all films. A network can score high "
-        "by learning the source in place of the disease: test on a source that training "
-        "has not seen, or within one source."
+        f"{page.percent(source)} of the class over all films. A network can score "
+        "high by learning the source in place of the disease: test on a source that "
+        "training has not seen, or within one source."
     ]
 
 
