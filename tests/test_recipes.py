@@ -190,7 +190,7 @@ def test_errors_say_what_to_do(given, tmp_path, capsys):
         (["--recipe", "paper"], "Choose one of: paper-clean"),
         (["--recipe", "covidx-v9A"], "--lists FOLDER"),
         (["--lists", str(tmp_path)], "covidx-"),
-        (["--recipe", "paper-literal", f"--source=a=folders:{tmp_path}"], "Drop"),
+        (["--recipe", "paper-literal", f"--source=a=folders:{tmp_path / 'a'}"], "Drop"),
         ([f"--source=cohen={tmp_path / 'nowhere'}"], "no such folder"),
         (["--source=else=DIR"], "There is no source 'else'"),
     ):
