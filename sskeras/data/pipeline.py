@@ -10,6 +10,7 @@ import math
 import numpy as np
 import tensorflow as tf
 
+from sskeras.data.exit import end_streams_at_exit
 from sskeras.data.labels import as_labels
 from sskeras.data.sampling import drawing, list_parts
 from sskeras.data.shards import Shards
@@ -101,6 +102,7 @@ def batches(
         labels.set_shape((batch_size,))
         return ((images, index) if with_index else images), labels
 
+    end_streams_at_exit()
     steps = tf.data.Dataset.counter(start)
     stream = steps.map(batch, tf.data.AUTOTUNE, deterministic=True)
     return stream.prefetch(2 if sharded else tf.data.AUTOTUNE)

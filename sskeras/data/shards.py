@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 
+from sskeras.data.exit import end_streams_at_exit
 from sskeras.data.loading import load_pictures, picture_size
 from sskeras.data.manifest_checks import examples, is_sharded
 from sskeras.data.pictures import decode, resize
@@ -119,6 +120,7 @@ class Shards:
         def batch(start):
             return self.decode(tf.numpy_function(read, [start], tf.string))
 
+        end_streams_at_exit()
         starts = tf.data.Dataset.range(0, len(self), batch_size)
         return starts.map(batch, tf.data.AUTOTUNE, deterministic=True).prefetch(2)
 
