@@ -16,6 +16,7 @@ originals changed and lets an interrupted build go on.
 
 import json
 import os
+from collections import Counter
 from pathlib import Path
 
 from tqdm import tqdm
@@ -74,6 +75,8 @@ def build(recipe, given, out, *, size=224, seed=0, workers=None, lists=None):
         store.sweep(out, {row["image"] for row in table})
         ledger.write(out / "ledger.csv", rows)
         write_pairs(out / "duplicates.csv", pairs)
+        flags = Counter(flag for row in table for flag in row["flags"].split())
+        counts["flags"] = dict(sorted(flags.items()))
         summary = settings | summarize(rows, given) | counts
         manifest.write_text(out / "build.json", json.dumps(summary, indent=1) + "\n")
         if hasattr(os, "sync"):
@@ -204,6 +207,8 @@ def report(summary, splits, out):
             f"  {name}: {count['read']:,} rows read = {count['kept']:,} kept + "
             f"{sum(count['dropped'].values()):,} dropped ({reasons or 'none'})"
         )
+    for flag, number in summary["flags"].items():
+        lines.append(f"  LOOK AT: {number:,} films with the flag {flag}")
     for place, label, expected, found in summary["unexpected"]:
         lines.append(
             f"  UNEXPECTED: {place} has {found:,} {label}, expected {expected:,}"

@@ -128,13 +128,14 @@ def test_a_damaged_and_a_missing_picture_are_made_again(films, built):
     assert bytes_of(built) == before
 
 
-def test_a_changed_original_is_made_again(films, tmp_path):
+def test_a_changed_original_is_made_again(films, tmp_path, capsys):
     mine = tmp_path / "films"
     shutil.copytree(films, mine)
     make(mine, tmp_path / "out")
     pixels = 255 - np.asarray(Image.open(mine / "normal" / "06.png"))
     Image.fromarray(pixels).save(mine / "normal" / "06.png")
     make(mine, tmp_path / "out")
+    assert "1 films with the flag negative" in capsys.readouterr().out
     flags = {r["source_file"]: r["flags"] for r in manifest.read(tmp_path / "out")}
     assert flags["normal/06.png"] == "negative"
     assert Counter(flags.values())[""] == 38
