@@ -70,26 +70,31 @@ def build(recipe, given, out, *, size=224, seed=0, workers=None, lists=None):
             )
         restore(rows, given, out, size, journal, workers)
         journal.save()
-        for old in ("manifest.csv", "split.json", *NAMES):
-            (out / old).unlink(missing_ok=True)  # Not whole until all is.
-        store.sweep(out, {row["image"] for row in table})
-        ledger.write(out / "ledger.csv", rows)
-        write_pairs(out / "duplicates.csv", pairs)
         flags = Counter(flag for row in table for flag in row["flags"].split())
-        counts["flags"] = dict(sorted(flags.items()))
         summary = settings | summarize(rows, given) | counts
-        manifest.write_text(out / "build.json", json.dumps(summary, indent=1) + "\n")
-        if hasattr(os, "sync"):
-            os.sync()  # The manifest must not outlive the pictures it names.
-        notes = ("build.json", "ledger.csv", "duplicates.csv")
-        return summary, split.write(
-            out / "manifest.csv",
-            table,
-            seed=seed,
-            by_row=recipe.every_row,
-            given=bool(recipe.version),
-            provenance={name: manifest.sha256(out / name) for name in notes},
-        )
+        summary["flags"] = dict(sorted(flags.items()))
+        return summary, write(recipe, out, rows, table, pairs, summary)
+
+
+def write(recipe, out, rows, table, pairs, summary):
+    """Writes all but the pictures, the manifest last; returns `split.json`'s dict."""
+    for old in ("manifest.csv", "split.json", *NAMES):
+        (out / old).unlink(missing_ok=True)  # Not whole until all is.
+    store.sweep(out, {row["image"] for row in table})
+    ledger.write(out / "ledger.csv", rows)
+    write_pairs(out / "duplicates.csv", pairs)
+    manifest.write_text(out / "build.json", json.dumps(summary, indent=1) + "\n")
+    if hasattr(os, "sync"):
+        os.sync()  # The manifest must not outlive the pictures it names.
+    notes = ("build.json", "ledger.csv", "duplicates.csv")
+    return split.write(
+        out / "manifest.csv",
+        table,
+        seed=summary["seed"],
+        by_row=recipe.every_row,
+        given=bool(recipe.version),
+        provenance={name: manifest.sha256(out / name) for name in notes},
+    )
 
 
 def check_arguments(given, out, size, workers):

@@ -12,12 +12,12 @@ from PIL import Image
 from tqdm import tqdm
 
 from data_tools import manifest, tfrecord
+from data_tools.pictures import MAX_PIXELS
 
 NOTE = "shards.json"
 COLUMNS = ("shard", "offset", "length", "crc32c")
 NAMES = {"train": "train", "val": "val", "test": "test", "": "all"}
 BEGINNINGS = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")  # of PNG and JPEG files
-MAX_PIXELS = 100_000_000
 UNUSABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
 
 

@@ -51,8 +51,7 @@ def write(source, out, shard_size=128 * 2**20, seed=0):
     The manifest comes last: a folder without one is unfinished, and the same call
     writes it anew. A finished set is left as it is as long as the manifest is the
     same; a manifest with hashes, as `build` writes, tells of changed pictures too. The
-    bytes follow from the
-    manifest, the pictures and the arguments.
+    bytes follow from the manifest, the pictures and the arguments.
 
     Args:
         source: The manifest, or the folder that holds it.
@@ -73,7 +72,7 @@ def write(source, out, shard_size=128 * 2**20, seed=0):
     source, out = manifest.locate(source), Path(out)
     rows = manifest.read(source)
     check_rows(source, rows, shard_size)
-    digest = hashlib.sha256(source.read_bytes()).hexdigest()
+    digest = manifest.sha256(source)
     settings = dict(version=VERSION, manifest=digest, shard_size=shard_size, seed=seed)
     if claim(out, settings):
         return out / "manifest.csv"

@@ -4,7 +4,6 @@ No patient and no film is on both sides, unless rows are split one by one, as th
 paper may have done: then the leaks are counted.
 """
 
-import hashlib
 import json
 import os
 from collections import Counter
@@ -168,10 +167,7 @@ def publish(path, tables, report):
     try:
         for name, rows in tables.items():
             manifest.write(parts[name], rows)
-        report["sha256"] = {
-            name: hashlib.sha256(parts[name].read_bytes()).hexdigest()
-            for name in tables
-        }
+        report["sha256"] = {name: manifest.sha256(parts[name]) for name in tables}
         content = json.dumps(report, indent=1, sort_keys=True, ensure_ascii=False)
         manifest.write_text(parts[note], content + "\n")
         for name, part in parts.items():

@@ -121,10 +121,9 @@ def thumbnails(entries):
 def is_whole(out, entry):
     """Says whether the stored picture of an entry is there and unchanged."""
     try:
-        data = Path(out, entry.image).read_bytes()
+        return manifest.sha256(Path(out, entry.image)) == entry.sha256
     except FileNotFoundError:
         return False
-    return hashlib.sha256(data).hexdigest() == entry.sha256
 
 
 def check_folder(out):

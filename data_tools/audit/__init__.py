@@ -4,7 +4,6 @@
 every finding where the page shows only the first.
 """
 
-import hashlib
 import json
 from pathlib import Path
 
@@ -70,7 +69,7 @@ def write(path, out=None, workers=2, sheet=12):
     ]
     report = {
         "manifest": path.name,
-        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+        "sha256": manifest.sha256(path),
         "rows": len(films.rows),
         "pictures": len(films.images),
         "alarms": [alarm for section in sections for alarm in section.alarms],
