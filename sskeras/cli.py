@@ -16,7 +16,8 @@ import warnings
 from pathlib import Path
 
 from sskeras.experiments.folder import RunFolder, write_json, write_text
-from sskeras.experiments.settings import PRECISIONS, Settings
+from sskeras.experiments.settings import Settings
+from sskeras.precision import PRECISIONS
 
 NOTE = "For research and teaching: not a medical device, not for clinical use."
 
@@ -115,7 +116,7 @@ def _train_options(option):
     )
     setting("learning_rate", "of Adam", type=float)
     setting("ramp_up", "epochs during which λ grows", type=float)
-    setting("precision", "dtype policy", choices=PRECISIONS)
+    setting("precision", "dtype policy; auto: what is fast here", choices=PRECISIONS)
     setting("seed", "of hidden labels, initial weights, batches, dropout", type=int)
     further = "further arguments of the method"
     option(

@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 ORDER = [
-    {"losses", "schedules", "metrics", "augment", "layers"},
+    {"losses", "schedules", "metrics", "augment", "layers", "precision"},
     {"networks", "data"},
     {"methods"},
     {"export", "explain", "plots", "evaluate"},

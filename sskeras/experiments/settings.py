@@ -5,8 +5,6 @@ import hashlib
 import json
 from pathlib import Path
 
-PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
-
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
@@ -35,7 +33,8 @@ class Settings:
             class, by its name, such as `{"covid-19": 0.3}`.
         learning_rate: Of Adam. The paper's 0.1 is not usable with Adam.
         ramp_up: Epochs during which λ grows to its full value.
-        precision: Dtype policy of the network.
+        precision: Dtype policy of the network, or "auto": what suits this machine, as
+            `sskeras.set_precision` explains. The run keeps what was chosen.
         seed: Of the hidden labels, the initial weights, the batches and the dropout.
         arguments: Further arguments of the method, by name.
     """
@@ -58,7 +57,7 @@ class Settings:
     class_share: dict = dataclasses.field(default_factory=dict)
     learning_rate: float = 1e-3
     ramp_up: float = 15
-    precision: str = "float32"
+    precision: str = "auto"
     seed: int = 0
     arguments: dict = dataclasses.field(default_factory=dict)
 

@@ -1,6 +1,8 @@
 """One run, from a manifest to scores, figures and exported models."""
 
 import contextlib
+import dataclasses
+import json
 import sys
 
 import keras
@@ -11,6 +13,7 @@ from sskeras import data, export, plots
 from sskeras.experiments import build, use
 from sskeras.experiments.checkpoint import Checkpoint
 from sskeras.experiments.folder import RunFolder, whole, write_text
+from sskeras.precision import choose
 
 
 def train(settings, out, cache=None):
@@ -28,7 +31,9 @@ def train(settings, out, cache=None):
         The scores of `evaluate.scores`.
     """
     rows, test_rows, classes, y = read(settings)
-    folder, content = RunFolder(out), settings.to_json()
+    folder = RunFolder(out)
+    settings = with_precision(settings, folder)
+    content = settings.to_json()
     folder.check(content)
     with precision(settings.precision):
         model = build.model(settings, classes, y)
@@ -120,6 +125,22 @@ def evaluate_test(model, x, rows, folder):
     axes = plots.confusion_matrix(scores["confusion_matrix"], model.class_names)
     plots.save(axes, folder.path / "confusion_matrix.png")
     return scores
+
+
+def with_precision(settings, folder):
+    """Settings in which a dtype policy has taken the place of "auto".
+
+    An interrupted run goes on with the policy it began with, also on another machine.
+    """
+    if settings.precision != "auto":
+        return settings
+    if folder.settings.exists():
+        begun = json.loads(folder.settings.read_text("utf-8"))
+        policy, reason = begun["precision"], "as the run began"
+    else:
+        policy, reason = choose("auto")
+    print(f"precision {policy}: {reason}", flush=True)
+    return dataclasses.replace(settings, precision=policy)
 
 
 @contextlib.contextmanager
