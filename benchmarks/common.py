@@ -10,6 +10,7 @@ import os
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 
 from sskeras.experiments.provenance import provenance
@@ -23,19 +24,19 @@ class Worker:
     Args:
         arguments: Arguments of a script that calls `serve`, its name first.
         python: Interpreter; `None` stands for this one.
-        environment: Dict of environment variables to change; `None` removes one.
+        environment: Dict of environment variables to set.
     """
 
     def __init__(self, arguments, python=None, environment=None):
-        changed = {"TF_CPP_MIN_LOG_LEVEL": "3", **(environment or {})}
-        variables = {**os.environ, "PYTHONPATH": ROOT, **changed}
+        own = {"TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONPATH": ROOT}
+        self.errors = tempfile.TemporaryFile("w+")
         self.process = subprocess.Popen(
             [python or sys.executable, *map(str, arguments)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
+            stderr=self.errors,
             text=True,
-            env={name: v for name, v in variables.items() if v is not None},
+            env={**os.environ, **own, **(environment or {})},
         )
         self.facts = self._answer()
 
@@ -54,7 +55,9 @@ class Worker:
         for line in self.process.stdout:
             if line.startswith("answer "):
                 return json.loads(line.removeprefix("answer "))
-        raise RuntimeError(f"A worker ended early: {self.process.args}")
+        self.errors.seek(0)
+        end = "".join(self.errors.readlines()[-5:])
+        raise RuntimeError(f"A worker ended early: {self.process.args}\n{end}")
 
 
 def serve(work, facts=None):

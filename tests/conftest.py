@@ -9,6 +9,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import numpy as np
 import pytest
 
+import sskeras  # noqa: F401  Before TensorFlow, which then uses oneDNN as for users.
+
 SHARED = Path(__file__).parents[2] / "shared"
 
 
