@@ -260,7 +260,9 @@ def _sample(pictures, y, x):
     padded = ops.pad(pictures, ((0, 0), (1, 2), (1, 2), (0, 0)))
     upper, lower = padded[:, :-1], padded[:, 1:]
     corners = [upper[:, :, :-1], upper[:, :, 1:], lower[:, :, :-1], lower[:, :, 1:]]
-    corners = ops.reshape(ops.concatenate(corners, axis=-1), (-1, 4 * channels))
+    # Stacked, then turned: joined pixel by pixel they take twice as long.
+    corners = ops.reshape(ops.stack(corners), (4, -1, channels))
+    corners = ops.reshape(ops.transpose(corners, (1, 0, 2)), (-1, 4 * channels))
     row, column = (ops.cast(ops.floor(v[..., 0]), "int64") for v in (y, x))
     first = ops.reshape(ops.arange(batch, dtype="int64"), (-1, 1, 1)) * rows
     found = ops.take(corners, (first + row) * columns + column, axis=0)
