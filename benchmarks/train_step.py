@@ -160,7 +160,7 @@ def serve_step(way, name, size, batch):
 
     keras.utils.set_random_seed(0)
     plain = way in KERAS
-    policy, _ = ("float32", "") if plain else precision.choose("auto")
+    policy = "float32" if plain else precision.choose("auto")[0]
     keras.config.set_dtype_policy(policy)
     network = build(name, size, paths=1 if way == "supervised" else 2)
     if plain:
@@ -168,8 +168,7 @@ def serve_step(way, name, size, batch):
         model.compile("adam", jit_compile=way == "Keras, XLA")
     else:
         method = methods.Supervised if way == "supervised" else methods.SSResNet
-        model = method(network, unsupervised_weight=1.0) if method.paths == 2 else None
-        model = model or method(network)
+        model = method(network)
         model.compile("adam", metrics=["accuracy"])
     x, y = example(size, batch)
     serve(
@@ -284,7 +283,7 @@ def plain_model(network):
             return {"loss": loss}
 
     model = Plain()
-    model.network = network
+    model.network = network  # Tracks its weights.
     return model
 
 
@@ -292,7 +291,7 @@ def operations(network):
     """Multiplications and additions of one image in one training step."""
     total, first = 0, True
     for layer in network.layers:
-        if "kernel" not in vars(layer) and not hasattr(layer, "kernel"):
+        if not hasattr(layer, "kernel"):
             continue
         places = int(np.prod(layer.output.shape[1:-1]))  # 1 for a dense layer
         forward = 2 * places * int(np.prod(layer.kernel.shape))
