@@ -28,9 +28,24 @@ setup(
         "tutorials": ["jupyterlab"],
         # JPEG Lossless, JPEG-LS and 12-bit JPEG in DICOM; Apache-2.0 and BSD, 13 MB.
         "dicom": ["python-gdcm"],
-        "benchmarks": ["opencv-python-headless"],  # a peer; Apache-2.0, 61 MB
-        # ruff lints as part of the tests; pytest-xdist runs them on two cores.
-        "test": ["pytest>=8", "pytest-xdist", "ruff>=0.17.6,<0.18"],
+        "onnx": ["onnx", "tf2onnx"],  # what Keras exports with; Apache-2.0, 19 MB
+        "benchmarks": [
+            "opencv-python-headless",  # a peer; Apache-2.0, 61 MB
+            "onnx",
+            "tf2onnx",
+            "onnxruntime",  # runs what is exported; MIT, 18 MB
+        ],
+        # ruff lints as part of the tests; pytest-xdist runs them on two cores; the rest
+        # runs networks as those who import them do (ai-edge-litert: Apache-2.0, 22 MB).
+        "test": [
+            "pytest>=8",
+            "pytest-xdist",
+            "ruff>=0.17.6,<0.18",
+            "onnx",
+            "tf2onnx",
+            "onnxruntime",
+            "ai-edge-litert",
+        ],
     },
     entry_points={"console_scripts": ["sskeras = sskeras.cli:main"]},
 )
