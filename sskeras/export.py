@@ -19,7 +19,8 @@ from sskeras.layers import set_weights
 def saved_model(model, folder):
     """Writes a SavedModel, reloads it in a process of its own and compares.
 
-    The SavedModel computes in float32 whatever the precision of the training. It has
+    The SavedModel computes in float32 whatever the precision of the training, with
+    weights that are constants, and so gives the same answers but for rounding. It has
     two endpoints, which resize pictures of any height and width as training did:
 
     - `serve` (also `serving_default`) takes `pictures`, a uint8 tensor of shape
@@ -75,11 +76,44 @@ def float32_twin(model):
 
 def _write(model, folder):
     height, width, channels = model.network.input_shape[1:]
+    answer = _answer(model)
+
+    def resize(picture):
+        same = tf.reduce_all(tf.shape(picture)[-3:-1] == (height, width))
+        return tf.cond(
+            same, lambda: picture, lambda: pictures.resize(picture, (height, width))
+        )
+
+    def serve(batch):
+        return answer(tf.ensure_shape(resize(batch), (None, height, width, channels)))
+
+    def decode(data):
+        return resize(pictures.decode(data, channels))
+
+    def serve_bytes(encoded):
+        shape = tf.TensorSpec((height, width, channels), tf.uint8)
+        return answer(tf.map_fn(decode, encoded, fn_output_signature=shape))
+
+    archive = keras.export.ExportArchive()
+    spec = tf.TensorSpec((None, None, None, channels), tf.uint8, name="pictures")
+    archive.add_endpoint("serve", serve, input_signature=[spec])
+    spec = tf.TensorSpec((None,), tf.string, name="encoded")
+    archive.add_endpoint("serve_bytes", serve_bytes, input_signature=[spec])
+    archive.write_out(str(folder), verbose=False)
+
+
+def _answer(model):
+    """What both endpoints call, with pictures of the size of the network."""
     num_classes = model.network.outputs[0].shape[-1]
     names = model.class_names or tuple(map(str, range(num_classes)))
+    # As constants, TensorFlow folds them: batch normalization into the convolutions.
+    weights = [
+        [weight.numpy() for weight in part]
+        for part in (model.trainable_variables, model.non_trainable_variables)
+    ]
 
     def answer(batch):  # (batch, height, width, channels) uint8
-        probabilities = model(batch, training=False)
+        probabilities, _ = model.stateless_call(*weights, batch, training=False)
         top = tf.argmax(probabilities, axis=-1)
         return {
             "probabilities": probabilities,
@@ -87,23 +121,10 @@ def _write(model, folder):
             "prediction": tf.gather(tf.constant(names), top),
         }
 
-    def serve(batch):
-        return answer(pictures.resize(batch, (height, width)))
-
-    def decode(data):
-        return pictures.resize(pictures.decode(data, channels), (height, width))
-
-    def serve_bytes(encoded):
-        shape = tf.TensorSpec((height, width, channels), tf.uint8)
-        return answer(tf.map_fn(decode, encoded, fn_output_signature=shape))
-
-    archive = keras.export.ExportArchive()
-    archive.track(model)
-    spec = tf.TensorSpec((None, None, None, channels), tf.uint8, name="pictures")
-    archive.add_endpoint("serve", serve, input_signature=[spec])
-    spec = tf.TensorSpec((None,), tf.string, name="encoded")
-    archive.add_endpoint("serve_bytes", serve_bytes, input_signature=[spec])
-    archive.write_out(str(folder), verbose=False)
+    spec = tf.TensorSpec((None, *model.network.input_shape[1:]), tf.uint8)
+    whole = tf.compat.v1.wrap_function(answer, [spec])
+    # Leaves out what the answer does not need, such as the path that does not classify.
+    return whole.prune(whole.inputs, whole.structured_outputs)
 
 
 # Runs where sskeras is not: the SavedModel must stand alone.

@@ -44,10 +44,11 @@ def exported(tmp_path_factory):
     return model, x, tf.saved_model.load(folder), folder
 
 
-def test_arrays_give_the_very_answers_of_predict(exported):
+def test_arrays_give_the_answers_of_predict(exported):
     model, x, loaded, _ = exported
     answer = loaded.serve(x)
-    np.testing.assert_array_equal(answer["probabilities"], model.predict(x, verbose=0))
+    expected = model.predict(x, verbose=0)
+    np.testing.assert_allclose(answer["probabilities"], expected, atol=1e-6)
     assert answer["probabilities"].dtype == tf.float32
     names = [[*map(bytes.decode, row)] for row in answer["class_names"].numpy()]
     assert names == [["normal", "pneumonia", "covid-19"]] * len(x)
@@ -106,17 +107,41 @@ def test_a_fresh_process_without_sskeras_gives_the_same(exported, tmp_path):
     )
     command = [sys.executable, "-c", code, str(folder)]
     subprocess.run(command, check=True, cwd=tmp_path)
-    np.testing.assert_array_equal(
-        np.load(tmp_path / "p.npy"), model.predict(x, verbose=0)
+    np.testing.assert_allclose(
+        np.load(tmp_path / "p.npy"), model.predict(x, verbose=0), atol=1e-6
     )
 
 
+def nodes(loaded):
+    """Operations of a SavedModel, inside its functions too."""
+    graph = loaded.signatures["serve"].graph.as_graph_def()
+    return [*graph.node, *(n for f in graph.library.function for n in f.node_def)]
+
+
 def half_precision_nodes(folder):
-    """Operations of a SavedModel, inside its functions too, that give half floats."""
-    graph = tf.saved_model.load(folder).signatures["serve"].graph.as_graph_def()
+    """How many operations of a SavedModel give half floats."""
     half = {tf.float16.as_datatype_enum, tf.bfloat16.as_datatype_enum}
-    nodes = [*graph.node, *(n for f in graph.library.function for n in f.node_def)]
-    return sum(a.type in half for node in nodes for a in node.attr.values())
+    attributes = [node.attr.values() for node in nodes(tf.saved_model.load(folder))]
+    return sum(a.type in half for values in attributes for a in values)
+
+
+def test_only_the_path_that_classifies_is_exported_and_as_constants(exported):
+    model, _, loaded, folder = exported
+    convolutions = [n.name for n in nodes(loaded) if n.op == "Conv2D"]
+    assert convolutions
+    assert not [name for name in convolutions if "unsupervised" in name]
+    assert not [n.name for n in nodes(loaded) if n.op == "ReadVariableOp"]
+
+
+def test_a_picture_of_the_right_size_is_the_same_with_and_without_a_resize(exported):
+    """`resize` is the identity there, to the bit, so that it can be left out."""
+    x = np.random.default_rng(2).integers(0, 256, (4, 24, 32, 1)).astype("uint8")
+    np.testing.assert_array_equal(pictures.resize(tf.constant(x), (24, 32)), x)
+    dynamic = tf.function(
+        lambda batch: pictures.resize(batch, (24, 32)),
+        input_signature=[tf.TensorSpec((None, None, None, 1), tf.uint8)],
+    )
+    np.testing.assert_array_equal(dynamic(x), x)
 
 
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
@@ -135,8 +160,8 @@ def test_color_pictures(tmp_path):
     model, x = method(shape=(16, 16, 3))
     export.saved_model(model, tmp_path / "saved_model")
     loaded = tf.saved_model.load(tmp_path / "saved_model")
-    np.testing.assert_array_equal(
-        loaded.serve(x)["probabilities"], model.predict(x, verbose=0)
+    np.testing.assert_allclose(
+        loaded.serve(x)["probabilities"], model.predict(x, verbose=0), atol=1e-6
     )
 
 
