@@ -10,10 +10,10 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
-from sskeras.data.pictures import decode, decode_all
+from sskeras.data.pictures import decode, resize
 
 CACHE_VERSION = 1  # of what decode, resize and the cache file do
-CHUNK = 64  # pictures decoded together
+CHUNK = 64  # pictures decoded between two writes
 
 
 def load_pictures(paths, image_size, channels=1, cache=None, rows=None, progress=True):
@@ -105,12 +105,11 @@ def _unreadable(path, row, reason):
 def _chunks(paths, rows, shape, progress):
     """Yield `(start, uint8 pictures)` in order, decoded in parallel."""
 
-    def read(chunk):
-        encoded = tf.map_fn(tf.io.read_file, chunk)
-        return decode_all(encoded, shape)
+    def read(path):
+        return resize(decode(tf.io.read_file(path), shape[-1]), shape[:2])
 
-    dataset = tf.data.Dataset.from_tensor_slices(paths).batch(CHUNK)
-    dataset = dataset.map(read, tf.data.AUTOTUNE, deterministic=True)
+    dataset = tf.data.Dataset.from_tensor_slices(paths)
+    dataset = dataset.map(read, tf.data.AUTOTUNE, deterministic=True).batch(CHUNK)
     start = 0
     with tqdm(total=len(paths), unit=" pictures", delay=1, disable=not progress) as bar:
         try:
@@ -122,7 +121,7 @@ def _chunks(paths, rows, shape, progress):
             # TensorFlow does not say which file it was: try those of this chunk.
             for path, row in list(zip(paths, rows, strict=True))[start : start + CHUNK]:
                 try:
-                    decode(tf.io.read_file(path), shape[-1])
+                    read(path)
                 except tf.errors.OpError as error:
                     raise _unreadable(path, row, _reason(error)) from None
             raise
