@@ -7,7 +7,7 @@
    first epoch starts with picture files; later ones may start from what it left. Peers
    (`--peers`): `keras.utils.image_dataset_from_directory`, and a DataLoader of PyTorch
    with Pillow and two workers, on the same files. They decode in every epoch, but for
-   `.cache()`. Decoding a JPEG is most of a first epoch, for everyone.
+   `.cache()`, which keeps the order of the first. A first epoch sets the loader up.
 2. The share of a training step that a training waits for its next batch.
 3. What views cost, per picture and as a share of a step of FixMatch; peers are layers
    of Keras, which draw other views.
@@ -30,12 +30,13 @@ BATCH, SIZE, STEPS = 256, 64, 12
 DEFAULT = Path(common.ROOT).parent / "shared" / "cxr" / "manifest.csv"
 OURS = {"TF_ENABLE_ONEDNN_OPTS": "1"}
 WAYS = {  # Each with the peers that it is measured beside.
-    "files": ("keras files", "torch files"),
+    "files": ("keras first", "torch files"),
     "memory": ("keras files", "keras cache", "torch files"),
     "cache": ("keras files", "keras cache", "torch files"),
     "shards": ("keras files", "keras cache", "torch files"),
 }
-PEERS = ("keras files", "keras cache", "torch files")
+PEERS = ("keras first", "keras files", "keras cache", "torch files")
+EPOCHS = {"files": "first", "keras first": "first", "torch files": "every"}
 STREAMS = ("memory", "cache", "shards")
 NETWORKS = {"default": {}, "16 32": {"filters": (16, 32)}}
 VIEWS = ("weak", "strong", "keras turn and shift", "keras RandAugment")
@@ -101,7 +102,7 @@ def print_streams(folder, arguments):
     peers = PEERS if arguments.peers else ()
     if peers and not can_import_torch(arguments.torch_python):
         print("PyTorch is left out: --torch-python cannot import torch and PIL.\n")
-        peers = PEERS[:2]
+        peers = PEERS[:3]
     workers = {way: worker(OURS, "stream", folder, way) for way in WAYS}
     for way in peers:
         python = arguments.torch_python if "torch" in way else None
@@ -113,8 +114,7 @@ def print_streams(folder, arguments):
         rate = work.facts / statistics.median(seconds[way])
         beside = [p if p in WAYS.get(way, ()) else None for p in peers]
         ratios = [p and common.ratio(seconds[way], seconds[p]) for p in beside]
-        epoch = {"files": "first", "keras files": "every", "torch files": "every"}
-        row = [way, epoch.get(way, "later"), f"{rate:,.0f}"]
+        row = [way, EPOCHS.get(way, "later"), f"{rate:,.0f}"]
         rows.append([*row, *(ratio or "" for ratio in ratios)])
     heads = ["from", "epoch", "pictures/s", *(f"to {peer}" for peer in peers)]
     common.print_table(heads, rows)
@@ -132,7 +132,7 @@ def stream(folder, way):
     if way == "torch files":
         work, count = torch_epoch(folder)
     elif way.startswith("keras"):
-        work, count = keras_epoch(folder, cached=way.endswith("cache"))
+        work, count = keras_epoch(folder, way.removeprefix("keras "))
     else:
         work, count = our_epoch(folder, way)
     common.serve(work, count)
@@ -175,27 +175,29 @@ def pictures(folder, rows, way):
     return data.load_pictures(rows["path"], SIZE, cache=cache, progress=False)
 
 
-def keras_epoch(folder, cached):
-    """An epoch of Keras's loader of class folders."""
+def keras_epoch(folder, way):
+    """An epoch of Keras's loader of class folders; the first one sets it up."""
     import keras
     import tensorflow as tf
 
-    films = keras.utils.image_dataset_from_directory(
-        Path(folder, "classes"),
-        color_mode="grayscale",
-        batch_size=BATCH,
-        image_size=(SIZE, SIZE),
-        verbose=False,
-    )
-    count = len(films.file_paths)
-    films = films.cache() if cached else films
-    films = films.prefetch(tf.data.AUTOTUNE)
+    def open_films():
+        films = keras.utils.image_dataset_from_directory(
+            Path(folder, "classes"),
+            color_mode="grayscale",
+            batch_size=BATCH,
+            image_size=(SIZE, SIZE),
+            verbose=False,
+        )
+        films = films.cache() if way == "cache" else films
+        return films.prefetch(tf.data.AUTOTUNE)
+
+    opened = open_films()
 
     def work():
-        for _ in films:
+        for _ in open_films() if way == "first" else opened:
             pass
 
-    return work, count
+    return work, len([*Path(folder, "classes").glob("*/*")])
 
 
 def torch_epoch(folder):
