@@ -15,13 +15,17 @@ import tensorflow as tf
 from sskeras.data import pictures
 from sskeras.layers import set_weights
 
+# As constants, TensorFlow folds weights: batch normalization into the convolutions. It
+# also copies them two dozen times, which is too much for a large network.
+MOST_CONSTANTS = 10_000_000
+
 
 def saved_model(model, folder):
     """Writes a SavedModel, reloads it in a process of its own and compares.
 
-    The SavedModel computes in float32 whatever the precision of the training, with
-    weights that are constants, and so gives the same answers but for rounding. It has
-    two endpoints, which resize pictures of any height and width as training did:
+    The SavedModel computes in float32 whatever the precision of the training. Weights
+    are constants up to 10 million, which is faster and rounds otherwise. It has two
+    endpoints, which resize pictures of any height and width as training did:
 
     - `serve` (also `serving_default`) takes `pictures`, a uint8 tensor of shape
       `(batch, height, width, channels)` in 0-255.
@@ -95,6 +99,8 @@ def _write(model, folder):
         return answer(tf.map_fn(decode, encoded, fn_output_signature=shape))
 
     archive = keras.export.ExportArchive()
+    if model.count_params() > MOST_CONSTANTS:
+        archive.track(model)
     spec = tf.TensorSpec((None, None, None, channels), tf.uint8, name="pictures")
     archive.add_endpoint("serve", serve, input_signature=[spec])
     spec = tf.TensorSpec((None,), tf.string, name="encoded")
@@ -106,11 +112,9 @@ def _answer(model):
     """What both endpoints call, with pictures of the size of the network."""
     num_classes = model.network.outputs[0].shape[-1]
     names = model.class_names or tuple(map(str, range(num_classes)))
-    # As constants, TensorFlow folds them: batch normalization into the convolutions.
-    weights = [
-        [weight.numpy() for weight in part]
-        for part in (model.trainable_variables, model.non_trainable_variables)
-    ]
+    weights = [model.trainable_variables, model.non_trainable_variables]
+    if model.count_params() <= MOST_CONSTANTS:
+        weights = [[weight.numpy() for weight in part] for part in weights]
 
     def answer(batch):  # (batch, height, width, channels) uint8
         probabilities, _ = model.stateless_call(*weights, batch, training=False)

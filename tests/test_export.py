@@ -126,11 +126,21 @@ def half_precision_nodes(folder):
 
 
 def test_only_the_path_that_classifies_is_exported_and_as_constants(exported):
-    model, _, loaded, folder = exported
+    _, _, loaded, _ = exported
     convolutions = [n.name for n in nodes(loaded) if n.op == "Conv2D"]
     assert convolutions
     assert not [name for name in convolutions if "unsupervised" in name]
     assert not [n.name for n in nodes(loaded) if n.op == "ReadVariableOp"]
+
+
+def test_a_large_network_keeps_its_variables(tmp_path, monkeypatch):
+    monkeypatch.setattr(export, "MOST_CONSTANTS", 0)
+    model, x = method()
+    export.saved_model(model, tmp_path / "saved_model")
+    loaded = tf.saved_model.load(tmp_path / "saved_model")
+    assert [n for n in nodes(loaded) if n.op == "ReadVariableOp"]
+    answer = loaded.serve(x)["probabilities"]
+    np.testing.assert_allclose(answer, model.predict(x, verbose=0), atol=1e-6)
 
 
 def test_a_picture_of_the_right_size_is_the_same_with_and_without_a_resize(exported):
