@@ -94,6 +94,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
         moving.assign(old * self.momentum + batch * (1 - self.momentum))
 
     def _moments(self, inputs, mask):
+        """Keras's mean and variance; where replicas share them, from deviations."""
         if mask is not None or not self.synchronized:
             return super()._moments(inputs, mask)
         import tensorflow as tf

@@ -256,8 +256,9 @@ layer = BatchNormalization.from_config(json.loads(sys.argv[2]))
 layer.build(x.shape)
 layer.set_weights(np.load(sys.argv[3]))
 y = layer(x, training=True)
-state = [layer.moving_mean, layer.moving_variance]
-print("RESULTS" + json.dumps([np.asarray(v).tolist() for v in (y, *state)]))
+found = (y, layer.moving_mean, layer.moving_variance)
+found = [keras.ops.convert_to_numpy(v).tolist() for v in found]
+print("RESULTS" + json.dumps(found))
 """
 
 
