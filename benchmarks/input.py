@@ -26,7 +26,7 @@ from pathlib import Path
 import common
 import numpy as np
 
-BATCH, SIZE, STEPS = 256, 64, 12
+BATCH, SIZE, STEPS = 256, 64, 8
 DEFAULT = Path(common.ROOT).parent / "shared" / "cxr" / "manifest.csv"
 OURS = {"TF_ENABLE_ONEDNN_OPTS": "1"}
 WAYS = {  # Each with the peers that it is measured beside.
