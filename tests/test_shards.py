@@ -420,9 +420,8 @@ def test_shards_outside_of_the_folder_are_refused(packed, tmp_path):
 
 
 def test_a_run_from_shards_equals_one_from_files(films, packed, tmp_path):
-    small = dict(
-        image_size=32, filters=(4, 8), epochs=1, batch_size=64, method="supervised"
-    )
+    small = dict(image_size=32, filters=(4, 8), epochs=1, batch_size=64)
+    small |= dict(method="supervised", precision="float32")
     for name, folder in (("files", films), ("shards", packed)):
         run, wanted = RunFolder(tmp_path / name), Settings(str(folder), **small)
         run.start(wanted.to_json())
