@@ -35,6 +35,7 @@ def manifest(tmp_path_factory):
 def settings(manifest, **changes):
     """Settings of a run that takes seconds."""
     small = dict(image_size=32, filters=(4, 8), epochs=3, batch_size=64, labeled=0.5)
+    small["precision"] = "float32"  # The same on every machine.
     return Settings(str(manifest), **{**small, **changes})
 
 
