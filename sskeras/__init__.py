@@ -19,7 +19,7 @@ Table of contents, loaded when first used, so that `import sskeras` is quick:
 - `set_precision` half precision for the networks built next, where it is fast
 
 Imported before TensorFlow, it asks it for oneDNN, which TensorFlow leaves off on
-processors without VNNI instructions: training takes up to 2.7 times as long there.
+processors without VNNI instructions: training can take twice as long there.
 """
 
 import importlib
