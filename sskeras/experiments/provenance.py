@@ -1,6 +1,5 @@
 """Where a result comes from: code, command, machine, libraries."""
 
-import importlib.metadata
 import os
 import platform
 import shlex
@@ -29,6 +28,8 @@ def provenance():
 
 
 def _version(name):
+    import importlib.metadata  # Half the time that `sskeras --help` takes to start.
+
     try:
         return importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
