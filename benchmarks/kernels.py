@@ -4,7 +4,8 @@
 
 Each convolution of the two-path network runs alone, forward, for its input's gradient
 and for its weights' gradient. What these leave of a whole step, measured in the same
-run, is batch normalization, ReLU, the sums where paths meet, and the optimizer.
+run, is batch normalization, ReLU, the sums where paths meet, and the optimizer. All
+compute in the numbers that "auto" chooses.
 """
 
 import argparse
@@ -16,7 +17,8 @@ import numpy as np
 from common import print_machine, print_table
 from train_step import MATRIX, build, example
 
-import sskeras  # noqa: F401  Before TensorFlow, as everywhere.
+import sskeras
+from sskeras import precision
 
 ROUNDS = 9
 
@@ -31,8 +33,9 @@ def main():
     import tensorflow as tf
 
     print_machine()
+    sskeras.set_precision("auto")
     network = build(arguments.network, arguments.size, paths=2)
-    a = tf.random.normal((MATRIX, MATRIX))
+    a = random((MATRIX, MATRIX))
     peak = 2 * MATRIX**3 / seconds(lambda: tf.matmul(a, a))
     rows, total = table(network, arguments.batch)
     print_table(["convolution", "times", *DIRECTIONS], rows)
@@ -42,6 +45,14 @@ def main():
         f"{step * 1e3:.0f} ms, {total * 1e3:.0f} ms of it convolutions "
         f"({total / step:.0%}); peak {peak / 1e9:.0f} GFLOP/s."
     )
+
+
+def random(shape):
+    """A tensor of the numbers that the network computes with."""
+    import tensorflow as tf
+
+    numbers = precision.choose("auto")[0].removeprefix("mixed_")
+    return tf.cast(tf.random.normal(shape), numbers)
 
 
 def seconds(work):
@@ -95,9 +106,9 @@ def table(network, batch):
     )
     rows, total = [], 0
     for (shape, kernel, stride), count in counts.items():
-        x, w = tf.random.normal((batch, *shape)), tf.random.normal(kernel)
+        x, w = random((batch, *shape)), random(kernel)
         options = {"strides": [1, stride, stride, 1], "padding": "SAME"}
-        dy = tf.random.normal(tf.nn.conv2d(x, w, stride, "SAME").shape)
+        dy = random(tf.nn.conv2d(x, w, stride, "SAME").shape)
         operations = 2 * int(np.prod(dy.shape[:3])) * int(np.prod(kernel))
         cells = []
         for name, direction in DIRECTIONS.items():

@@ -13,6 +13,7 @@ Table of contents, loaded when first used, so that `import sskeras` is quick:
 - `layers`     what Keras lacks or does slowly
 - `data`       manifests, hidden labels, pictures and batches
 - `evaluate`   scores with 95 % intervals
+- `explain`    Grad-CAM
 - `plots`      figures that return their Axes
 - `export`     SavedModel with the preprocessing inside
 - `load_model` a saved method, ready to predict or to train on
@@ -32,6 +33,7 @@ __all__ = [
     "augment",
     "data",
     "evaluate",
+    "explain",
     "export",
     "layers",
     "losses",

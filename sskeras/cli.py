@@ -16,7 +16,8 @@ import warnings
 from pathlib import Path
 
 from sskeras.experiments.folder import RunFolder, write_json, write_text
-from sskeras.experiments.settings import Settings
+from sskeras.experiments.reproduce import TABLES, defaults, numbers
+from sskeras.experiments.settings import DECAYS, Settings
 from sskeras.precision import PRECISIONS
 
 NOTE = "For research and teaching: not a medical device, not for clinical use."
@@ -69,6 +70,7 @@ def parser():
     option = command(export, "write a SavedModel that needs no sskeras")
     option("run_folder", metavar="run", help="folder of a finished run")
     option("--out", required=True, help="folder for the SavedModel")
+    _reproduce_options(command(reproduce, "repeat the paper's tables, with a report"))
     return top
 
 
@@ -115,6 +117,7 @@ def _train_options(option):
         help=share,
     )
     setting("learning_rate", "of Adam", type=float)
+    setting("decay", "course of the learning rate", choices=DECAYS)
     setting("ramp_up", "epochs during which λ grows", type=float)
     setting("precision", "dtype policy; auto: what is fast here", choices=PRECISIONS)
     setting("seed", "of hidden labels, initial weights, batches, dropout", type=int)
@@ -127,6 +130,22 @@ def _train_options(option):
     )
 
 
+def _reproduce_options(option):
+    default = defaults()
+    tables = [*TABLES, "all"]
+    option("tables", nargs="+", choices=tables, help="; ".join(tables), metavar="TABLE")
+    option("--data", help="manifest.csv, or its folder")
+    option("--out", required=True, help="folder; an interrupted reproduction goes on")
+    option("--seeds", default="0-2", type=_seeds, help="such as 0-4 (0-2)")
+    option("--jobs", type=int, help="runs at a time (one a processor)")
+    option("--fast", action="store_true", help="in minutes, on drawn films")
+    option("--films", action="store_true", help="show test films in the report")
+    option("--image-size", default=default.image_size, type=int, help="(%(default)s)")
+    option("--filters", default=default.filters, type=int, nargs=2, help="(16 32)")
+    option("--epochs", default=default.epochs, type=int, help="(%(default)s)")
+    option("--precision", default="auto", choices=PRECISIONS, help="(%(default)s)")
+
+
 def _named(text):
     name, equals, value = text.partition("=")
     if not equals:
@@ -134,6 +153,13 @@ def _named(text):
     with contextlib.suppress(ValueError, SyntaxError):
         value = ast.literal_eval(value)
     return name, value
+
+
+def _seeds(text):
+    try:
+        return numbers(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def train(arguments):
@@ -203,6 +229,33 @@ def export(arguments):
 
     export.saved_model(use.load(arguments.run_folder), arguments.out)
     print(f"SavedModel in '{arguments.out}', reloaded and compared. {NOTE}")
+
+
+def reproduce(arguments):
+    """`sskeras reproduce`."""
+    from sskeras.experiments import reproduce
+
+    if bool(arguments.data) == arguments.fast:
+        raise ValueError("Name the films with --data, or draw some with --fast.")
+    settings = dataclasses.replace(
+        defaults(),
+        data=arguments.data or "",
+        image_size=arguments.image_size,
+        filters=tuple(arguments.filters),
+        epochs=arguments.epochs,
+        precision=arguments.precision,
+    )
+    if arguments.fast:
+        settings = reproduce.fast(settings, arguments.out)
+    page = reproduce.reproduce(
+        arguments.tables,
+        settings,
+        arguments.seeds,
+        arguments.out,
+        arguments.jobs,
+        films=arguments.films or arguments.fast,
+    )
+    print(f"The report is '{page}'; 'report.md' says the same. {NOTE}")
 
 
 def show(results):

@@ -136,18 +136,65 @@ def contact_sheet(pictures, titles, columns=6, axes=None):
             f"Received: {len(pictures)} pictures and {len(titles)} titles"
         )
     if axes is None:
-        columns = min(columns, len(pictures))
-        rows = -(-len(pictures) // columns)
-        axes = _new_axes(rows, columns, (1.9 * columns, 2.2 * rows))
-        for ax in axes[len(pictures) :]:
-            ax.remove()
-        axes = axes[: len(pictures)]
+        axes = grid(len(pictures), columns, (1.9, 2.2))
     axes = _given(axes, len(pictures))
     for number, (ax, picture) in enumerate(zip(axes, pictures, strict=True)):
         ax.imshow(_printable(picture, number), cmap="gray", vmin=0, vmax=255)
         ax.set_title(titles[number], fontsize=10)
         ax.set_axis_off()
     return axes
+
+
+def overlay(picture, heat, ax=None):
+    """Draws a heat map over a picture.
+
+    Args:
+        picture: Array as `contact_sheet` takes it.
+        heat: Array of shape `(height, width)` in [0, 1], as of `explain.grad_cam`.
+            Where it is 0 the picture shows through.
+        ax: Axes to draw into, or `None` for a new figure.
+
+    Returns:
+        The Axes.
+    """
+    ax = _new_axes(1, 1, (3.0, 3.0))[0] if ax is None else ax
+    ax.imshow(_printable(picture, 0), cmap="gray", vmin=0, vmax=255)
+    ax.imshow(heat, cmap="inferno", vmin=0, vmax=1, alpha=0.65 * np.sqrt(heat))
+    ax.set_axis_off()
+    return ax
+
+
+def curves(table, label, ax=None):
+    """Draws one curve for each column of a table.
+
+    Args:
+        table: DataFrame whose index is the epoch.
+        label: What the numbers are.
+        ax: Axes to draw into, or `None` for a new figure.
+
+    Returns:
+        The Axes.
+    """
+    ax = _new_axes(1, 1, (6.0, 4.0))[0] if ax is None else ax
+    _draw_curves(ax, table.index, table)
+    ax.set_ylabel(label)
+    return ax
+
+
+def grid(number, columns, size):
+    """Returns an array of Axes in rows, for a new figure.
+
+    Args:
+        number: How many.
+        columns: The most in a row.
+        size: Width and height of each in inches.
+    """
+    columns = min(columns, number)
+    rows = -(-number // columns)
+    axes = _new_axes(rows, columns, (size[0] * columns, size[1] * rows))
+    for ax in axes[number:]:
+        ax.remove()
+    return axes[:number]
 
 
 def save(axes, path):

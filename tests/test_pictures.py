@@ -215,8 +215,10 @@ def films(tmp_path):
     return paths
 
 
-def test_load_keeps_the_order_and_sees_what_the_model_sees(films, monkeypatch):
+@pytest.mark.parametrize("many", [2, 6])
+def test_load_keeps_the_order_and_sees_what_the_model_sees(films, many, monkeypatch):
     monkeypatch.setattr(loading, "CHUNK", 2)
+    monkeypatch.setattr(loading, "MANY", many)
     slow = RNG.integers(0, 256, (2000, 2000), dtype="uint8")  # others overtake it
     films[0].write_bytes(encode(Image.fromarray(slow)))
     x = load_pictures(films, (16, 24))
@@ -230,13 +232,15 @@ def test_load_accepts_one_number_and_three_channels(films):
     assert load_pictures(films, 16, channels=3).shape == (5, 16, 16, 3)
 
 
+@pytest.mark.parametrize("many", [2, 6])
 @pytest.mark.parametrize(
     ("kind", "cached"), [*((kind, True) for kind in [*BAD, "missing"]), ("GIF", False)]
 )
 def test_load_names_the_bad_file_and_its_row(
-    films, kind, cached, tmp_path, monkeypatch
+    films, kind, cached, many, tmp_path, monkeypatch
 ):
     monkeypatch.setattr(loading, "CHUNK", 2)
+    monkeypatch.setattr(loading, "MANY", many)
     content, reason = BAD.get(kind, (None, "No such file"))
     if content is None:
         films[3].unlink()

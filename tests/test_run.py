@@ -43,7 +43,7 @@ def settings(manifest, **changes):
 def run(manifest, tmp_path_factory):
     """A finished run of SSResNet."""
     out = tmp_path_factory.mktemp("runs") / "ssresnet"
-    training.train(settings(manifest, class_weight=(1, 1, 2)), out)
+    training.train(settings(manifest, class_weight=(1, 1, 2), decay="cosine"), out)
     return out
 
 
@@ -102,6 +102,15 @@ def test_the_loaded_model_knows_its_classes_and_trains_on(run, manifest):
     assert np.isfinite(history.history["loss"][0])
 
 
+def test_the_learning_rate_falls_to_nothing_along_a_cosine(run, manifest):
+    optimizer = use.load(run).optimizer
+    rates = [float(optimizer._learning_rate(step)) for step in range(3 * 3 + 1)]
+    wanted = 0.001 * (1 + np.cos(np.pi * np.arange(10) / 9)) / 2
+    np.testing.assert_allclose(rates, wanted, atol=1e-9)
+    with pytest.raises(ValueError, match="Expected one of.*'constant', 'cosine'"):
+        settings(manifest, decay="linear")
+
+
 class Stop(keras.callbacks.Callback):
     """Interrupts a training in the middle of an epoch."""
 
@@ -113,7 +122,7 @@ class Stop(keras.callbacks.Callback):
 def test_an_interrupted_run_ends_with_the_same_bits(
     run, manifest, tmp_path, monkeypatch
 ):
-    wanted = settings(manifest, class_weight=(1, 1, 2))  # as those of `run`
+    wanted = settings(manifest, class_weight=(1, 1, 2), decay="cosine")  # as `run`
     fit = keras.Model.fit
 
     def interrupted(self, *args, callbacks, **kwargs):

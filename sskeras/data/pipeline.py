@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from sskeras.data.exit import end_streams_at_exit
 from sskeras.data.labels import as_labels
+from sskeras.data.pictures import one_thread_each
 from sskeras.data.sampling import drawing, list_parts
 from sskeras.data.shards import Shards
 
@@ -105,7 +106,9 @@ def batches(
     end_streams_at_exit()
     steps = tf.data.Dataset.counter(start)
     stream = steps.map(batch, tf.data.AUTOTUNE, deterministic=True)
-    return stream.prefetch(2 if sharded else tf.data.AUTOTUNE)
+    if sharded:
+        return one_thread_each(stream.prefetch(2))
+    return stream.prefetch(tf.data.AUTOTUNE)
 
 
 def steps_per_epoch(

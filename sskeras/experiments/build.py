@@ -28,7 +28,11 @@ def model(settings, classes, y):
         class_names=classes,
         **method_arguments(method, settings, classes, y),
     )
-    adam = keras.optimizers.Adam(settings.learning_rate, epsilon=1e-8)
+    rate = settings.learning_rate
+    if settings.decay == "cosine":
+        steps = settings.epochs * steps_per_epoch(settings, classes, y)
+        rate = keras.optimizers.schedules.CosineDecay(rate, steps)
+    adam = keras.optimizers.Adam(rate, epsilon=1e-8)
     built.compile(adam, metrics=["accuracy"])
     return built
 

@@ -62,7 +62,7 @@ class RunFolder:
                 "another folder with --out, or remove this one first."
             )
         if self.settings.exists():
-            self._same(json.loads(self.settings.read_text("utf-8")), settings)
+            self.compare(settings)
         elif self.path.exists() and set(self.path.iterdir()) != set(self._partial()):
             raise FileExistsError(
                 f"'{self.path}' is not empty and holds no run. Name a new folder."
@@ -78,7 +78,19 @@ class RunFolder:
     def _partial(self):
         return [*self.path.glob(".partial.*")]
 
-    def _same(self, found, wanted):
+    def compare(self, wanted):
+        """Raises unless the run that is here has these settings.
+
+        Args:
+            wanted: JSON-serializable dict, in which a precision of "auto" stands for
+                any.
+
+        Raises:
+            FileExistsError: If it has others.
+        """
+        found = json.loads(self.settings.read_text("utf-8"))
+        if wanted.get("precision") == "auto":
+            wanted = wanted | {"precision": found.get("precision")}
         # A setting that did not exist yet had its default.
         found = {name: v for name, v in defaults().items() if name in wanted} | found
         keys = sorted({*found, *wanted} - {"data"})  # Its checksum is compared.
@@ -89,7 +101,7 @@ class RunFolder:
                 for key in different
             )
             raise FileExistsError(
-                f"'{self.path}' holds an interrupted run with other settings:\n{rows}\n"
+                f"'{self.path}' holds a run with other settings:\n{rows}\n"
                 "Repeat its command to take it up again, or name another folder."
             )
 

@@ -5,6 +5,8 @@ import hashlib
 import json
 from pathlib import Path
 
+DECAYS = ("constant", "cosine")
+
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
@@ -32,6 +34,8 @@ class Settings:
         class_share: Share of each batch that is drawn from the labeled images of a
             class, by its name, such as `{"covid-19": 0.3}`.
         learning_rate: Of Adam. The paper's 0.1 is not usable with Adam.
+        decay: "constant", or "cosine" for a learning rate that falls to 0 along half a
+            wave: the last epochs then no longer jump.
         ramp_up: Epochs during which λ grows to its full value.
         precision: Dtype policy of the network, or "auto": what suits this machine, as
             `sskeras.set_precision` explains. The run keeps what was chosen.
@@ -56,6 +60,7 @@ class Settings:
     class_balanced: bool = False
     class_share: dict = dataclasses.field(default_factory=dict)
     learning_rate: float = 1e-3
+    decay: str = "constant"
     ramp_up: float = 15
     precision: str = "auto"
     seed: int = 0
@@ -73,6 +78,11 @@ class Settings:
             raise ValueError(
                 "`learning_rate` must be greater than 0. "
                 f"Received: learning_rate={self.learning_rate}"
+            )
+
+        if self.decay not in DECAYS:
+            raise ValueError(
+                f"Invalid `decay`. Expected one of {DECAYS}. Received: {self.decay!r}"
             )
 
     def to_json(self):

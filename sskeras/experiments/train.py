@@ -132,8 +132,8 @@ def with_precision(settings, folder):
 
     An interrupted run goes on with the policy it began with, also on another machine.
     """
-    if settings.precision != "auto":
-        return settings
+    if settings.precision != "auto" or folder.metrics.exists():
+        return settings  # A finished run is about to be refused.
     if folder.settings.exists():
         begun = json.loads(folder.settings.read_text("utf-8"))
         policy, reason = begun["precision"], "as the run began"

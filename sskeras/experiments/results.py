@@ -1,0 +1,69 @@
+"""What the runs of a reproduction came to: a table with a row for each run."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+
+from sskeras.evaluate import SCORES, over_seeds
+from sskeras.experiments.folder import RunFolder
+
+
+def run_path(out, experiment, seed):
+    """Folder of a run."""
+    return Path(out, "runs", experiment.key, f"seed-{seed}")
+
+
+def collect(out, experiments, seeds):
+    """Reads the finished runs.
+
+    Args:
+        out: Folder of the reproduction.
+        experiments: List of `Experiment`.
+        seeds: Integers.
+
+    Returns:
+        DataFrame: `name`, `labeled`, `seed`, the scores, and `recall CLASS` for each
+        class, all between 0 and 1.
+    """
+    rows = []
+    for experiment in {e.key: e for e in experiments}.values():
+        for scores in finished(out, experiment, seeds):
+            rows.append(_row(experiment, scores))
+    return pd.DataFrame(rows)
+
+
+def finished(out, experiment, seeds):
+    """What the finished runs of an experiment wrote as `metrics.json`."""
+    paths = (RunFolder(run_path(out, experiment, seed)).metrics for seed in seeds)
+    return [json.loads(path.read_text("utf-8")) for path in paths if path.exists()]
+
+
+def _row(experiment, scores):
+    recall = {f"recall {c}": part["value"] for c, part in scores["recall"].items()}
+    return {
+        "name": experiment.name,
+        "labeled": experiment.labeled,
+        "seed": scores["settings"]["seed"],
+        **{score: scores[score]["value"] for score in SCORES},
+        **recall,
+    }
+
+
+def summary(runs, name, labeled, column):
+    """Mean and interval of a score over seeds; `None` without runs."""
+    values = of(runs, name, labeled)[column]
+    return over_seeds(values) if len(values) else None
+
+
+def difference(runs, name, other, labeled, column):
+    """Mean and interval of the difference to another system with the same seeds."""
+    pair = of(runs, name, labeled)[column], of(runs, other, labeled)[column]
+    differences = (pair[0] - pair[1]).dropna()  # Aligned by seed.
+    return over_seeds(differences) if len(differences) else None
+
+
+def of(runs, name, labeled):
+    """The runs of one system, by seed."""
+    chosen = (runs["name"] == name) & (runs["labeled"] == labeled)
+    return runs[chosen].set_index("seed")
