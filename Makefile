@@ -8,7 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO := runs/demo
 TRAIN := $(BIN)/sskeras train --data $(DEMO)/films/manifest.csv --labeled 0.05 \
-	--class-weight 1 1 2 --filters 16 32 --learning-rate 0.003 --epochs 20 --seed 0
+	--class-weight 1 1 2 --filters 16 32 --learning-rate 0.003 --decay cosine --epochs 20 --seed 0
 
 .PHONY: demo test
 

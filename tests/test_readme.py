@@ -137,6 +137,7 @@ def test_the_commands_of_the_readme_parse():
         "evaluate",
         "predict",
         "export",
+        "reproduce",
     }
     for line in commands:
         cli.parser().parse_args(shlex.split(line)[1:])

@@ -52,8 +52,6 @@ def on_probabilities(weight, share):
 
 
 EXPERIMENTS = [
-    make(weight, share)
-    for make in (experiment, on_probabilities)
-    for weight in COVID_WEIGHTS
-    for share in SHARES
+    *(experiment(weight, share) for weight in COVID_WEIGHTS for share in SHARES),
+    *(on_probabilities(10, share) for share in SHARES),
 ]
