@@ -138,11 +138,13 @@ def test_outputs_gradients_and_statistics_equal_those_of_keras(case, jit_compile
 
 @pytest.mark.parametrize("jit_compile", [False, True])
 @pytest.mark.parametrize("policy", HALF)
-def test_half_precision_computes_statistics_in_float32(policy, jit_compile):
-    theirs, ours = pair(PICTURES, dtype=policy)
-    assert is_fused(ours, dtype=ours.compute_dtype)
+@pytest.mark.parametrize("channels", [3, 16])
+def test_half_precision_computes_statistics_in_float32(channels, policy, jit_compile):
+    shape = (*PICTURES[:3], channels)
+    theirs, ours = pair(shape, dtype=policy)
+    assert is_fused(ours, shape=shape, dtype=ours.compute_dtype)
     # Their squares overflow in float16 and have three digits in bfloat16.
-    x = tf.cast(inputs(mean=1000, scale=300), ours.compute_dtype)
+    x = tf.cast(inputs(shape, mean=1000, scale=300), ours.compute_dtype)
     wide, weights = np.array(tf.cast(x, "float64")), ours.get_weights()
     y, *gradients = trained(ours, x, 3, jit_compile)[:4]
     expected, *statistics = naive(wide, weights, 3)
@@ -150,6 +152,17 @@ def test_half_precision_computes_statistics_in_float32(policy, jit_compile):
     assert_equal([ours.moving_mean, ours.moving_variance], statistics, 1e-5)
     assert all(weight.dtype == "float32" for weight in ours.weights)
     assert_equal(gradients, trained(theirs, x, 3, jit_compile)[1:4], 0.02)
+
+
+@pytest.mark.parametrize(("channels", "wanted"), [(16, "bfloat16"), (20, "float32")])
+def test_the_kernel_is_fed_half_precision_where_it_is_fast(channels, wanted):
+    shape = (*PICTURES[:3], channels)
+    _, ours = pair(shape, dtype="mixed_bfloat16")
+    call = tf.function(lambda x: ours(x, training=True))
+    graph = call.get_concrete_function(tf.TensorSpec(shape, "bfloat16")).graph
+    [kernel] = [o for o in graph.get_operations() if o.type == "FusedBatchNormV3"]
+    assert kernel.inputs[0].dtype == wanted
+    assert call(tf.cast(inputs(shape), "bfloat16")).dtype == "bfloat16"
 
 
 @pytest.mark.parametrize("dtype", ["float32", "mixed_float16", "mixed_bfloat16"])
