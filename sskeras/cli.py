@@ -233,6 +233,7 @@ def export(arguments):
 
 def reproduce(arguments):
     """`sskeras reproduce`."""
+    from data_tools import phantom
     from sskeras.experiments import reproduce
 
     if bool(arguments.data) == arguments.fast:
@@ -246,7 +247,8 @@ def reproduce(arguments):
         precision=arguments.precision,
     )
     if arguments.fast:
-        settings = reproduce.fast(settings, arguments.out)
+        films = phantom.write(Path(arguments.out, "films"), **reproduce.FAST_FILMS)
+        settings = dataclasses.replace(settings, data=str(films), **reproduce.FAST)
     page = reproduce.reproduce(
         arguments.tables,
         settings,

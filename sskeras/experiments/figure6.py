@@ -13,6 +13,7 @@ from sskeras import data, explain, plots
 from sskeras.experiments import page, results, use
 
 CLASS = "covid-19"
+STAGES = ("early", "developed", "late")
 FILMS = 4  # of each verdict
 
 
@@ -68,7 +69,7 @@ def draw(folder, rows, verdicts):
         stages = part["stage"] if "stage" in part else [""] * len(part)
         for k, (picture, map_, stage) in enumerate(zip(x, heat, stages, strict=True)):
             place = 2 * FILMS * line + 2 * k
-            title = f"{order[line]}\n{stage}".strip()
+            title = f"{stage}\ncalled {order[line]}".strip()
             plots.contact_sheet([picture], [title], axes=[axes[place]])
             plots.overlay(picture, map_, axes[place + 1])
     return axes
@@ -81,7 +82,8 @@ def by_stage(stages, verdicts):
     ]
     mean = sum(t.reindex(columns=_columns(tables), fill_value=0) for t in tables)
     mean = 100 * mean / len(tables)
-    rows = [[stage, *(f"{v:.1f}" for v in row)] for stage, row in mean.iterrows()]
+    order = sorted(mean.index, key=lambda s: STAGES.index(s) if s in STAGES else 9)
+    rows = [[stage, *(f"{v:.1f}" for v in mean.loc[stage])] for stage in order]
     return page.Table(["stage", *(f"called {c}" for c in mean)], rows)
 
 
