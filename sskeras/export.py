@@ -99,8 +99,6 @@ def _write(model, folder):
         return answer(tf.map_fn(decode, encoded, fn_output_signature=shape))
 
     archive = keras.export.ExportArchive()
-    if model.count_params() > MOST_CONSTANTS:
-        archive.track(model)
     spec = tf.TensorSpec((None, None, None, channels), tf.uint8, name="pictures")
     archive.add_endpoint("serve", serve, input_signature=[spec])
     spec = tf.TensorSpec((None,), tf.string, name="encoded")

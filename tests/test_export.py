@@ -139,6 +139,9 @@ def test_a_large_network_keeps_its_variables(tmp_path, monkeypatch):
     export.saved_model(model, tmp_path / "saved_model")
     loaded = tf.saved_model.load(tmp_path / "saved_model")
     assert [n for n in nodes(loaded) if n.op == "ReadVariableOp"]
+    stored = tf.train.list_variables(tmp_path / "saved_model/variables/variables")
+    numbers = sum(int(np.prod(shape)) for _, shape in stored if shape)
+    assert numbers <= model.network.count_params()  # And not twice as many.
     answer = loaded.serve(x)["probabilities"]
     np.testing.assert_allclose(answer, model.predict(x, verbose=0), atol=1e-6)
 
