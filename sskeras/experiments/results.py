@@ -51,8 +51,8 @@ def _row(experiment, scores):
 
 
 def summary(runs, name, labeled, column):
-    """Mean and interval of a score over seeds; `None` without runs."""
-    values = of(runs, name, labeled)[column]
+    """Mean and interval of a score over seeds; `None` where no run has it."""
+    values = of(runs, name, labeled)[column].dropna()
     return over_seeds(values) if len(values) else None
 
 

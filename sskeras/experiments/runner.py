@@ -1,4 +1,4 @@
-"""Runs experiments: one process for each, side by side, again and again until done."""
+"""Runs experiments: one process for each run, side by side, until all are done."""
 
 import collections
 import contextlib
