@@ -238,6 +238,7 @@ def reproduce(arguments):
 
     if bool(arguments.data) == arguments.fast:
         raise ValueError("Name the films with --data, or draw some with --fast.")
+    _load_tensorflow()
     settings = dataclasses.replace(
         defaults(),
         data=arguments.data or "",
