@@ -16,7 +16,7 @@ import warnings
 from pathlib import Path
 
 from sskeras.experiments.folder import RunFolder, write_json, write_text
-from sskeras.experiments.reproduce import TABLES, defaults, numbers
+from sskeras.experiments.reproduce import TABLES, defaults
 from sskeras.experiments.settings import DECAYS, Settings
 from sskeras.precision import PRECISIONS
 
@@ -75,12 +75,7 @@ def parser():
 
 
 def _train_options(option):
-    default = {field.name: field.default for field in dataclasses.fields(Settings)}
-
-    def setting(name, help, **kwargs):
-        flag = "--" + name.replace("_", "-")
-        option(flag, default=default[name], help=f"{help} (%(default)s)", **kwargs)
-
+    setting = _setting(option, Settings(data=""))
     option("--data", required=True, help="manifest.csv, or its folder")
     option(
         "--out", required=True, help="folder for the run; an interrupted one goes on"
@@ -130,8 +125,18 @@ def _train_options(option):
     )
 
 
+def _setting(option, default):
+    """Returns a function that adds the option of a setting, with its default."""
+
+    def setting(name, help, **kwargs):
+        flag, value = "--" + name.replace("_", "-"), getattr(default, name)
+        option(flag, default=value, help=f"{help} (%(default)s)", **kwargs)
+
+    return setting
+
+
 def _reproduce_options(option):
-    default = defaults()
+    setting = _setting(option, defaults())
     tables = [*TABLES, "all"]
     option("tables", nargs="+", choices=tables, help="; ".join(tables), metavar="TABLE")
     option("--data", help="manifest.csv, or its folder")
@@ -140,10 +145,10 @@ def _reproduce_options(option):
     option("--jobs", type=int, help="runs at a time (one a processor)")
     option("--fast", action="store_true", help="in minutes, on drawn films")
     option("--films", action="store_true", help="show test films in the report")
-    option("--image-size", default=default.image_size, type=int, help="(%(default)s)")
-    option("--filters", default=default.filters, type=int, nargs=2, help="(16 32)")
-    option("--epochs", default=default.epochs, type=int, help="(%(default)s)")
-    option("--precision", default="auto", choices=PRECISIONS, help="(%(default)s)")
+    setting("image_size", "height and width in pixels", type=int)
+    setting("filters", "filters of the two stages of a ResNet", type=int, nargs=2)
+    setting("epochs", "passes over the training pictures", type=int)
+    setting("precision", "dtype policy; auto: what is fast here", choices=PRECISIONS)
 
 
 def _named(text):
@@ -156,10 +161,16 @@ def _named(text):
 
 
 def _seeds(text):
-    try:
-        return numbers(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
+    """Reads "0-4" or "0,2,5"."""
+    found = []
+    for part in text.split(","):
+        first, dash, last = part.partition("-")
+        if not first.isdecimal() or (dash and not last.isdecimal()):
+            raise argparse.ArgumentTypeError(
+                f"expected seeds such as 0-4 or 0,2,5, received {text!r}"
+            )
+        found += range(int(first), int(last if dash else first) + 1)
+    return tuple(dict.fromkeys(found))
 
 
 def train(arguments):
@@ -233,7 +244,6 @@ def export(arguments):
 
 def reproduce(arguments):
     """`sskeras reproduce`."""
-    from data_tools import phantom
     from sskeras.experiments import reproduce
 
     if bool(arguments.data) == arguments.fast:
@@ -248,6 +258,8 @@ def reproduce(arguments):
         precision=arguments.precision,
     )
     if arguments.fast:
+        from data_tools import phantom
+
         films = phantom.write(Path(arguments.out, "films"), **reproduce.FAST_FILMS)
         settings = dataclasses.replace(settings, data=str(films), **reproduce.FAST)
     page = reproduce.reproduce(

@@ -37,19 +37,17 @@ def grad_cam(method, pictures, classes=None, path=0, batch_size=64):
     network = keras.Model(method.network.inputs, [last_feature_map(logits), logits])
 
     @tf.function
-    def explain(x, chosen):
+    def explain(x, *chosen):
         with tf.GradientTape() as tape:
             features, logits = network(x, training=False)
-            score = tf.gather(logits, chosen, axis=-1, batch_dims=1)
+            [c] = chosen or [tf.argmax(logits, axis=-1)]
+            score = tf.gather(logits, c, axis=-1, batch_dims=1)
         weights = tf.reduce_mean(tape.gradient(score, features), [1, 2], True)
         heat = tf.nn.relu(tf.reduce_sum(tf.cast(weights * features, "float32"), -1))
         return tf.image.resize(heat[..., None], x.shape[1:3])[..., 0]
 
-    if classes is None:
-        classes = predicted(method.network, pictures, path, batch_size)
-    batches = tf.data.Dataset.from_tensor_slices(
-        (pictures, np.asarray(classes, "int32"))
-    ).batch(batch_size)
+    given = () if classes is None else (np.asarray(classes, "int32"),)
+    batches = tf.data.Dataset.from_tensor_slices((pictures, *given)).batch(batch_size)
     heat = np.concatenate([explain(*batch) for batch in batches])
     largest = heat.max(axis=(1, 2), keepdims=True)
     return np.divide(heat, largest, out=np.zeros_like(heat), where=largest > 0)
@@ -72,10 +70,3 @@ def last_feature_map(output):
 
 def _is_input(tensor):
     return isinstance(tensor._keras_history.operation, keras.layers.InputLayer)
-
-
-def predicted(network, pictures, path, batch_size):
-    """The likeliest class of each picture."""
-    outputs = network.predict(pictures, batch_size=batch_size, verbose=0)
-    logits = outputs[path] if isinstance(outputs, (list, tuple)) else outputs
-    return np.argmax(logits, axis=-1)

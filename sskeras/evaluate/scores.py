@@ -123,8 +123,8 @@ def table(results):
     overall = [["Run", *SCORES.values()]]
     recall = [["Recall", *classes]]
     for name, result in results.items():
-        overall.append([name, *(_cell(result[score]) for score in SCORES)])
-        recall.append([name, *(_cell(result["recall"].get(c)) for c in classes)])
+        overall.append([name, *(cell(result[score]) for score in SCORES)])
+        recall.append([name, *(cell(result["recall"].get(c)) for c in classes)])
     caption = (
         f"Percent, in brackets the {'; '.join(sorted(intervals))}.\nAn interval of no "
         "width means that all draws were alike, not that the score is certain."
@@ -170,7 +170,8 @@ def _divide(numerator, denominator):
     return np.divide(numerator, denominator, out=out, where=denominator > 0)
 
 
-def _cell(score):
+def cell(score):
+    """A score in percent, with its interval if it has one."""
     if score is None or score["value"] is None:
         return "–"
     value = f"{100 * score['value']:.1f}"

@@ -23,11 +23,11 @@ def blocks(out, experiment, seeds, settings):
     Args:
         out: Folder of the reproduction.
         experiment: `Experiment`.
-        seeds: Integers; the films are those of the first.
+        seeds: Integers; the films are those of the first that is finished.
         settings: `Settings` that all runs share.
     """
-    folders = [results.run_path(out, experiment, seed) for seed in seeds]
-    folders = [folder for folder in folders if (folder / "metrics.json").exists()]
+    folders = results.finished_folders(out, experiment, seeds)
+    folders = [folder.path for folder in folders]
     rows = data.select(data.read_manifest(settings.data), "test")
     rows = rows[rows["label"] == CLASS]
     if not folders or rows.empty:
@@ -36,8 +36,8 @@ def blocks(out, experiment, seeds, settings):
     plots.save(draw(folders[0], rows, verdicts[0]), Path(out, "figures", "figure6.png"))
     name = f"{experiment.name}, {100 * experiment.labeled:g} % of the labels"
     text = (
-        f"{CLASS} films of the test split as {name} calls them, seed "
-        f"{seeds[0]}, each with its Grad-CAM for that verdict."
+        f"{CLASS} films of the test split as {name} calls them, "
+        f"{folders[0].name}, each with its Grad-CAM for that verdict."
     )
     found = [page.Heading("Figure 6: right and wrong")]
     found.append(page.Figure("figures/figure6.png", text))

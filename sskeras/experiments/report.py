@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 
 from sskeras import plots
-from sskeras.evaluate import SCORES
+from sskeras.evaluate import SCORES, cell
 from sskeras.experiments import figure6, page, paper, results
-from sskeras.experiments.folder import RunFolder, write_text
+from sskeras.experiments.folder import write_text
 from sskeras.experiments.provenance import provenance
 
 TITLE = "The experiments of Nwosu et al. (2021), repeated"
@@ -115,16 +115,6 @@ def differences(runs, experiments):
     return [text, page.Table(["system", "", "labels", *names], rows)]
 
 
-def cell(score):
-    """A score in percent with its interval."""
-    if score is None:
-        return "–"
-    value = f"{100 * score['value']:.1f}"
-    if score["low"] is None:
-        return value
-    return f"{value} ({100 * score['low']:.1f}–{100 * score['high']:.1f})"
-
-
 def figures(out, table, seeds):
     """Confusion matrices and learning curves of a table."""
     name = table.__name__.rpartition(".")[2]
@@ -169,7 +159,6 @@ def learning_curves(out, experiments, seeds):
 
 def mean_history(out, experiment, seeds):
     """History of the training, the mean of the seeds."""
-    paths = (results.run_path(out, experiment, seed) for seed in seeds)
-    files = [RunFolder(path).history for path in paths]
-    tables = [pd.read_csv(file) for file in files if file.exists()]
+    folders = results.finished_folders(out, experiment, seeds)
+    tables = [pd.read_csv(folder.history) for folder in folders]
     return pd.concat(tables).groupby("epoch").mean()

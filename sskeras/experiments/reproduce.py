@@ -68,21 +68,6 @@ def planned(tables, settings, seeds, out):
     }
 
 
-def numbers(text):
-    """Reads "0-4" or "0,2,5".
-
-    Raises:
-        ValueError: If there is anything else.
-    """
-    found = []
-    for part in text.split(","):
-        first, dash, last = part.partition("-")
-        if not first.isdecimal() or (dash and not last.isdecimal()):
-            raise ValueError(f"Expected seeds such as 0-4 or 0,2,5, received {text!r}")
-        found += range(int(first), int(last if dash else first) + 1)
-    return tuple(dict.fromkeys(found))
-
-
 def defaults():
     """`Settings` of a reproduction on a laptop."""
     return Settings(data="", filters=(16, 32), epochs=20, decay="cosine")

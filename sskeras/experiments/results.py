@@ -33,10 +33,16 @@ def collect(out, experiments, seeds):
     return pd.DataFrame(rows)
 
 
+def finished_folders(out, experiment, seeds):
+    """The `RunFolder` of each finished run of an experiment."""
+    folders = (RunFolder(run_path(out, experiment, seed)) for seed in seeds)
+    return [folder for folder in folders if folder.metrics.exists()]
+
+
 def finished(out, experiment, seeds):
     """What the finished runs of an experiment wrote as `metrics.json`."""
-    paths = (RunFolder(run_path(out, experiment, seed)).metrics for seed in seeds)
-    return [json.loads(path.read_text("utf-8")) for path in paths if path.exists()]
+    folders = finished_folders(out, experiment, seeds)
+    return [json.loads(folder.metrics.read_text("utf-8")) for folder in folders]
 
 
 def _row(experiment, scores):

@@ -79,7 +79,6 @@ class Settings:
                 "`learning_rate` must be greater than 0. "
                 f"Received: learning_rate={self.learning_rate}"
             )
-
         if self.decay not in DECAYS:
             raise ValueError(
                 f"Invalid `decay`. Expected one of {DECAYS}. Received: {self.decay!r}"
