@@ -17,7 +17,7 @@ from pathlib import Path
 
 from sskeras.experiments.folder import RunFolder, write_json, write_text
 from sskeras.experiments.reproduce import TABLES, defaults
-from sskeras.experiments.settings import DECAYS, Settings
+from sskeras.experiments.settings import DECAYS, PRESETS, VIEWS, Settings
 from sskeras.precision import PRECISIONS
 
 NOTE = "For research and teaching: not a medical device, not for clinical use."
@@ -26,6 +26,8 @@ NOTE = "For research and teaching: not a medical device, not for clinical use."
 def main(argv=None):
     """Runs one command and returns the exit status."""
     arguments = parser().parse_args(argv)
+    if preset := getattr(arguments, "preset", None):
+        arguments = parser(PRESETS[preset]).parse_args(argv)
     warnings.formatwarning = lambda message, *_: f"sskeras: warning: {message}\n"
     try:
         arguments.run(arguments)
@@ -38,8 +40,8 @@ def main(argv=None):
     return 0
 
 
-def parser():
-    """The commands and their options."""
+def parser(preset=None):
+    """The commands and their options, with the settings of a preset as defaults."""
     top = argparse.ArgumentParser(
         "sskeras",
         description="Semi-supervised image classification for Keras.",
@@ -54,7 +56,8 @@ def parser():
         added.set_defaults(run=run)
         return added.add_argument
 
-    _train_options(command(train, "train, score on the test split, and export"))
+    option = command(train, "train, score on the test split, and export")
+    _train_options(option, Settings(data="", **(preset or {})))
     command(methods, "list the methods that `train --method` takes")
     option = command(compare, "show finished runs side by side")
     option("runs", nargs="+", help="folders of finished runs")
@@ -74,12 +77,14 @@ def parser():
     return top
 
 
-def _train_options(option):
-    setting = _setting(option, Settings(data=""))
+def _train_options(option, default):
+    setting = _setting(option, default)
     option("--data", required=True, help="manifest.csv, or its folder")
     option(
         "--out", required=True, help="folder for the run; an interrupted one goes on"
     )
+    preset = "settings that go together; other options still hold"
+    option("--preset", choices=[*PRESETS], help=preset)
     setting("method", "name (see `sskeras methods`), or module:Class for your own")
     setting("labeled", "share of the labels of each class that is kept", type=float)
     setting("image_size", "height and width in pixels", type=int)
@@ -106,10 +111,20 @@ def _train_options(option):
     option(
         "--class-share",
         nargs="+",
-        default=[],
+        default=[*default.class_share.items()],
         metavar="CLASS=SHARE",
         type=_named,
         help=share,
+    )
+    setting("view", "what is learned from, for the method's own", choices=VIEWS)
+    teacher = "method that is trained first and labels the unlabeled pictures (none)"
+    option("--teacher", default=default.teacher, metavar="NAME", help=teacher)
+    judge = "let a discriminant have a say in what is of the rarest class"
+    option(
+        "--second-judge",
+        action=argparse.BooleanOptionalAction,
+        default=default.second_judge,
+        help=judge,
     )
     setting("learning_rate", "of Adam", type=float)
     setting("decay", "course of the learning rate", choices=DECAYS)

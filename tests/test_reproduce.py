@@ -39,7 +39,7 @@ def test_an_experiment_of_two_tables_is_one():
 def test_every_rival_is_in_table_3():
     supervised = {(e.name, e.labeled) for e in TABLES[0].EXPERIMENTS}
     for e in ALL:
-        assert e.rival is None or (e.rival, e.labeled) in supervised, e
+        assert all((rival, e.labeled) in supervised for rival in e.rivals), e
 
 
 def test_the_command_of_a_run_makes_its_settings():
@@ -133,7 +133,7 @@ def films(tmp_path_factory):
 
 SUPERVISED = Experiment(resnet(), 0.5, {"method": "supervised"}, covid_recall=0)
 SSRESNET = Experiment(
-    "SSResNet, weight 2", 0.5, {"method": "ssresnet", **weighted(2)}, rival=resnet()
+    "SSResNet, weight 2", 0.5, {"method": "ssresnet", **weighted(2)}, rivals=(resnet(),)
 )
 TABLE = SimpleNamespace(
     TITLE="Two | systems", EXPERIMENTS=[SUPERVISED, SSRESNET], __name__="a.small"

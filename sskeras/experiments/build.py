@@ -5,8 +5,9 @@ import inspect
 import keras
 import numpy as np
 
-from sskeras import data, methods, networks
+from sskeras import augment, data, methods, networks
 from sskeras.data.sampling import list_parts
+from sskeras.experiments.settings import RAREST
 from sskeras.methods.base import BASE_ARGUMENTS
 
 # Networks of this package, and the paths that they have.
@@ -32,6 +33,11 @@ def model(settings, classes, y):
     if settings.decay == "cosine":
         steps = settings.epochs * steps_per_epoch(settings, classes, y)
         rate = keras.optimizers.schedules.CosineDecay(rate, steps)
+    if settings.second_judge and hasattr(built, "teacher"):
+        raise ValueError(
+            f"{method.__name__} predicts with an average of its network, which "
+            "`second_judge` does not know. Leave it out, or take another method."
+        )
     adam = keras.optimizers.Adam(rate, epsilon=1e-8)
     built.compile(adam, metrics=["accuracy"])
     return built
@@ -105,12 +111,24 @@ def method_arguments(method, settings, classes, y):
     if method.ramp_up and isinstance(peak, (int, float)):
         length = round(settings.ramp_up * steps)
         arguments["unsupervised_weight"] = method.default_weight(peak, length)
+    if settings.view:
+        arguments["weak"] = view(settings.view, method, allowed)
     return {name: value for name, value in arguments.items() if name in allowed}
+
+
+def view(name, method, allowed):
+    """The layer that draws a view."""
+    if "weak" not in allowed:
+        raise ValueError(
+            f"{method.__name__} learns from the pictures themselves: it takes no view. "
+            f"Received: view={name!r}"
+        )
+    return {"weak": augment.Weak, "strong": augment.Strong}[name]()
 
 
 def labeled_share(settings, classes, y):
     """Share of the images of an average batch that are labeled."""
-    parts = list_parts(y, **sampling(settings, classes))
+    parts = list_parts(y, **sampling(settings, classes, y))
     labeled = [size * np.mean(y[rows] >= 0) for _, rows, size in parts]
     return float(sum(labeled) / settings.batch_size)
 
@@ -121,9 +139,17 @@ def class_prior(classes, y):
     return tuple(known / known.sum())
 
 
-def sampling(settings, classes):
+def rarest(classes, y):
+    """The class with the fewest labels, of those that have any."""
+    counts = np.bincount(y[y >= 0], minlength=len(classes))
+    return int(np.argmin(np.where(counts > 0, counts, len(y))))
+
+
+def sampling(settings, classes, y):
     """Options of `data.batches` and `data.steps_per_epoch`."""
-    given = settings.class_share
+    given = dict(settings.class_share)
+    if RAREST in given:
+        given[classes[rarest(classes, y)]] = given.pop(RAREST)
     wrong = {name: v for name, v in given.items() if not _is_share(name, v, classes)}
     if wrong:
         raise ValueError(
@@ -145,4 +171,4 @@ def _is_share(name, value, classes):
 
 def steps_per_epoch(settings, classes, y):
     """Steps after which every image was drawn."""
-    return data.steps_per_epoch(y, **sampling(settings, classes))
+    return data.steps_per_epoch(y, **sampling(settings, classes, y))

@@ -17,14 +17,14 @@ class Experiment:
         settings: Dict of `Settings` in which it differs from the others.
         covid_recall: COVID-19 films of the paper's 33 that its system found; `None`
             where its numbers do not tell, as `paper` explains.
-        rival: Name of the supervised experiment beside which it is to be seen.
+        rivals: Names of experiments with as many labels that it is compared with.
     """
 
     name: str
     labeled: float
     settings: dict
     covid_recall: float | None = None
-    rival: str | None = None
+    rivals: tuple[str, ...] = ()
 
     @property
     def key(self):

@@ -95,16 +95,15 @@ def scores_table(runs, experiments):
 
 
 def differences(runs, experiments):
-    """Differences to the supervised network with the same labels, seed by seed."""
+    """Differences to other systems with the same labels, seed by seed."""
     rows = []
     columns = ["accuracy", "macro_f", *runs.columns[runs.columns == "recall covid-19"]]
-    for e in (e for e in experiments if e.rival):
-        found = [
-            results.difference(runs, e.name, e.rival, e.labeled, c) for c in columns
-        ]
+    pairs = [(e, rival) for e in experiments for rival in e.rivals]
+    for e, rival in pairs:
+        found = [results.difference(runs, e.name, rival, e.labeled, c) for c in columns]
         if any(found):
             cells = map(cell, found)
-            rows.append([e.name, f"less {e.rival}", f"{100 * e.labeled:g} %", *cells])
+            rows.append([e.name, f"less {rival}", f"{100 * e.labeled:g} %", *cells])
     if not rows:
         return []
     text = page.Text(

@@ -6,6 +6,19 @@ import json
 from pathlib import Path
 
 DECAYS = ("constant", "cosine")
+VIEWS = ("", "weak", "strong")
+RAREST = "rarest"  # In `class_share`: the class with the fewest labels.
+# Settings that go together, by the name that `sskeras train --preset` takes.
+PRESETS = {
+    "best": {
+        "method": "supervised",
+        "teacher": "supervised",
+        "view": "strong",
+        "class_share": {RAREST: 0.2},
+        "second_judge": True,
+        "decay": "cosine",
+    }
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,7 +45,14 @@ class Settings:
             uniformly, as in the paper.
         class_balanced: Whether these labeled images come from all classes alike.
         class_share: Share of each batch that is drawn from the labeled images of a
-            class, by its name, such as `{"covid-19": 0.3}`.
+            class, by its name, such as `{"covid-19": 0.3}`, or "rarest" for the class
+            with the fewest labels.
+        view: View of the pictures that is learned from, "weak" or "strong" of
+            `augment`; empty stands for the method's own.
+        teacher: Method that is trained first; what it takes unlabeled images for is
+            then learned like a label. It never takes them for the rarest class.
+        second_judge: Whether a discriminant has a say in what is of the rarest class,
+            as `networks.with_rare_class` explains.
         learning_rate: Of Adam. The paper's 0.1 is not usable with Adam.
         decay: "constant", or "cosine" for a learning rate that falls to 0 along half a
             wave: the last epochs then no longer jump.
@@ -59,6 +79,9 @@ class Settings:
     labeled_per_batch: int = 0
     class_balanced: bool = False
     class_share: dict = dataclasses.field(default_factory=dict)
+    view: str = ""
+    teacher: str = ""
+    second_judge: bool = False
     learning_rate: float = 1e-3
     decay: str = "constant"
     ramp_up: float = 15
@@ -79,10 +102,12 @@ class Settings:
                 "`learning_rate` must be greater than 0. "
                 f"Received: learning_rate={self.learning_rate}"
             )
-        if self.decay not in DECAYS:
-            raise ValueError(
-                f"Invalid `decay`. Expected one of {DECAYS}. Received: {self.decay!r}"
-            )
+        for name, values in {"decay": DECAYS, "view": VIEWS}.items():
+            if getattr(self, name) not in values:
+                raise ValueError(
+                    f"Invalid `{name}`. Expected one of {values}. "
+                    f"Received: {getattr(self, name)!r}"
+                )
 
     def to_json(self):
         """The settings and the checksum of the manifest, as a dict for JSON."""

@@ -34,7 +34,7 @@ EXPERIMENTS = [
             resnet(weight),
             share,
             {"method": "supervised", **weighted(weight)},
-            rival=resnet(),
+            rivals=(resnet(),),
         )
         for weight in COVID_WEIGHTS
         for share in (1.0, *SHARES)

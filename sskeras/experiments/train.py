@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import pandas as pd
 
-from sskeras import data, export, plots
+from sskeras import data, export, methods, networks, plots
 from sskeras.experiments import build, use
 from sskeras.experiments.checkpoint import Checkpoint
 from sskeras.experiments.folder import RunFolder, whole, write_text
@@ -44,7 +44,9 @@ def train(settings, out, cache=None):
     )
     folder.start(content)  # Whatever is wrong has been said by now.
     with data.shards.plain_errors():
-        fit(model, x, y, settings, folder)
+        fit(model, x, labels(settings, x, y, folder, cache), settings, folder)
+        if settings.second_judge:
+            model = judged(model, x, y, settings.seed)
     scores = evaluate_test(model, x_test, test_rows, folder)
     with whole(folder.model) as partial:
         model.save(partial)
@@ -87,6 +89,34 @@ def summary(classes, y, settings):
     )
 
 
+def labels(settings, x, y, folder, cache):
+    """The labels, and what a teacher takes the other images for, if there is one."""
+    if not settings.teacher:
+        return y
+    teacher = RunFolder(folder.path / "teacher")
+    if not teacher.metrics.exists():
+        print(f"The teacher, in '{teacher.path}':", flush=True)
+        train(teacher_settings(settings), teacher.path, cache)
+    model = use.load(teacher.path)
+    common = use.predict(model, x)
+    common[:, build.rarest(model.class_names, y)] = 0
+    return np.where(y >= 0, y, common.argmax(-1)).astype(y.dtype)
+
+
+def teacher_settings(settings):
+    """The same, but for what is the student's alone."""
+    alone = {"teacher": "", "class_share": {}, "view": "", "second_judge": False}
+    return dataclasses.replace(settings, method=settings.teacher, arguments={}, **alone)
+
+
+def judged(model, x, y, seed):
+    """A method that predicts with a second judge for the rarest class."""
+    network = networks.with_rare_class(model.network, x, y, seed)
+    model = methods.Supervised(network, class_names=model.class_names)
+    model.compile(metrics=["accuracy"])
+    return model
+
+
 def fit(model, x, y, settings, folder):
     """Trains to the last epoch; writes history and learning curves."""
     history = []
@@ -102,7 +132,7 @@ def fit(model, x, y, settings, folder):
             seed=settings.seed,
             start=done * steps,
             with_index=model.needs_index,
-            **build.sampling(settings, model.class_names),
+            **build.sampling(settings, model.class_names, y),
         ),
         epochs=settings.epochs,
         initial_epoch=done,

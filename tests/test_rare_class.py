@@ -1,0 +1,191 @@
+"""The second judge against naive loops, and what it must and must not change."""
+
+import keras
+import numpy as np
+import pytest
+
+from sskeras import export, load_model, methods, networks
+from sskeras.networks import discriminant
+from sskeras.networks.discriminant import PatchDictionary, RareClass
+
+
+@pytest.fixture(scope="module")
+def films():
+    """Stripes: upright, lying, and for the rare class aslant in one corner."""
+    rng = np.random.default_rng(0)
+    y = np.array([0] * 120 + [1] * 120 + [2] * 16)
+    row, column = np.mgrid[:32, :32]
+    wave = np.stack([np.sin(column), np.sin(row), np.sin(column)])[y]
+    wave[y == 2, :16, :16] = np.sin(row + column)[:16, :16]
+    x = 128 + 60 * wave + rng.normal(0, 20, wave.shape)
+    order = rng.permutation(len(y))
+    return np.clip(x, 0, 255).astype("uint8")[order][..., None], y[order]
+
+
+@pytest.fixture(scope="module")
+def hidden(films):
+    """Three labels of the rare class and 45 of the others."""
+    _, y = films
+    keep = [np.flatnonzero(y == c)[:n] for c, n in ((0, 25), (1, 20), (2, 3))]
+    kept = np.full_like(y, -1)
+    for rows in keep:
+        kept[rows] = y[rows]
+    return kept
+
+
+@pytest.fixture(scope="module")
+def network():
+    keras.utils.set_random_seed(0)
+    return networks.resnet((32, 32, 1), filters=(4, 8))
+
+
+@pytest.fixture(scope="module")
+def judged(network, films, hidden):
+    return networks.with_rare_class(network, films[0], hidden)
+
+
+def naive_dictionary(layer, picture):
+    """The features of one picture, patch by patch; borders are padded with 0."""
+    mean, whitening, centers = (w.astype("float64") for w in layer.get_weights())
+    size, strides, grid = layer.size, layer.strides, layer.grid
+    count = -(-picture.shape[0] // strides)
+    before = (max((count - 1) * strides + size - picture.shape[0], 0)) // 2
+    padded = np.pad(picture.astype("float64"), ((before, size), (before, size), (0, 0)))
+    near = np.zeros((count, count, len(centers)))
+    for i in range(count):
+        for j in range(count):
+            top, left = i * strides, j * strides
+            patch = padded[top : top + size, left : left + size].ravel()
+            patch = (patch - patch.mean()) / np.sqrt(patch.var() + 10)
+            z = (patch - mean) @ whitening
+            distance = [np.linalg.norm(z - center) for center in centers]
+            near[i, j] = np.maximum(np.mean(distance) - distance, 0)
+    cell = count // grid
+    return np.concatenate(
+        [
+            near[r * cell : (r + 1) * cell, c * cell : (c + 1) * cell].mean((0, 1))
+            for r in range(grid)
+            for c in range(grid)
+        ]
+    )
+
+
+@pytest.mark.parametrize("options", [{}, {"size": 5, "strides": 3, "grid": 2}])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_features_are_those_of_a_naive_loop(options, channels):
+    rng = np.random.default_rng(1)
+    x = rng.integers(0, 256, (20, 32, 32, channels)).astype("uint8")
+    layer = PatchDictionary(patches=7, **options)
+    layer(x[:1])
+    layer.adapt(x)
+    found = layer(x[:3]).numpy()
+    wanted = [naive_dictionary(layer, picture) for picture in x[:3]]
+    np.testing.assert_allclose(found, wanted, atol=2e-4)
+
+
+def test_the_direction_is_the_inverse_covariance_times_the_mean():
+    rng = np.random.default_rng(2)
+    features = rng.normal(size=(50, 4)) @ rng.normal(size=(4, 4)) + 3
+    labeled = np.arange(50) < 5
+    z = (features - features.mean(0)) / (features.std(0) + 1e-6)
+    covariance = np.zeros((4, 4))
+    for row in z:
+        covariance += np.outer(row, row) / len(z)
+    covariance = 0.9 * covariance + 0.1 * np.eye(4)
+    wanted = np.linalg.inv(covariance) @ z[labeled].mean(0) / (features.std(0) + 1e-6)
+    np.testing.assert_allclose(discriminant.discriminant(features, labeled), wanted)
+
+
+def test_as_many_are_called_as_the_labels_let_expect(judged, films, hidden):
+    x, _ = films
+    calls = judged.predict(x, verbose=0).argmax(-1) == 2
+    others = hidden != 2
+    assert calls[others].sum() == round(3 / 48 * others.sum())
+
+
+def test_it_finds_films_it_was_not_told_about(judged, films, hidden):
+    """The network knows nothing: what is found, the discriminant has found."""
+    x, y = films
+    calls = judged.predict(x, verbose=0).argmax(-1) == 2
+    unseen = (y == 2) & (hidden < 0)
+    assert unseen.sum() == 13
+    assert calls[unseen].mean() > 0.6
+    assert calls[y != 2].mean() < 0.05
+
+
+def test_the_other_logits_and_the_network_stay_as_they_were(network, judged, films):
+    x = films[0][:32]
+    before = network.predict(x, verbose=0)
+    after = judged.predict(x, verbose=0)
+    np.testing.assert_array_equal(after[:, :2], before[:, :2])
+    assert np.abs(after[:, 2] - before[:, 2]).min() > 0
+
+
+def test_labels_of_unlabeled_images_do_not_exist_for_it(network, films, hidden):
+    """Only -1 stands there: two calls with the same labels give the same weights."""
+    one, other = (networks.with_rare_class(network, films[0], hidden) for _ in "ab")
+    for a, b in zip(one.get_weights(), other.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_the_judge_in_a_loop():
+    rng = np.random.default_rng(3)
+    logits = rng.normal(size=(60, 4)).astype("float32")
+    features = rng.normal(size=(60, 5)).astype("float32")
+    y = np.array([0, 1, 2, 3] * 5 + [-1] * 40)
+    y[4:20:4] = 0
+    y[[1, 5]] = 1
+    y[9] = -1
+    layer = RareClass(1)
+    layer([logits, features])
+    layer.adapt(logits, features, y)
+    direction = discriminant.discriminant(features, y == 1)
+    odds = [z[1] - np.log(np.exp(np.delete(z, 1)).sum()) for z in logits]
+    judges = np.stack([odds, features @ direction], 1)
+    score = (judges / judges[y != 1].std(0)).sum(1)
+    share = (y == 1).sum() / (y >= 0).sum()
+    threshold = np.quantile(score[y != 1], 1 - share)
+    wanted = logits.copy()
+    wanted[:, 1] = np.delete(logits, 1, 1).max(1) + score - threshold
+    found = layer([logits, features]).numpy()
+    np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("policy", ["float32", "mixed_float16", "mixed_bfloat16"])
+def test_saved_loaded_and_exported_it_answers_alike(films, hidden, tmp_path, policy):
+    x, _ = films
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy)
+    try:
+        keras.utils.set_random_seed(0)
+        network = networks.resnet((32, 32, 1), filters=(4, 8))
+    finally:
+        keras.config.set_dtype_policy(before)
+    model = methods.Supervised(networks.with_rare_class(network, x, hidden))
+    model.compile()
+    wanted = model.predict(x, verbose=0)
+    assert wanted.dtype == np.float32
+    model.save(tmp_path / "model.keras")
+    loaded = load_model(tmp_path / "model.keras").predict(x, verbose=0)
+    np.testing.assert_allclose(loaded, wanted, atol=1e-6)
+    export.saved_model(model, tmp_path / "saved")  # Compares in another process.
+
+
+def test_of_two_paths_the_one_that_classifies_is_judged(films, hidden):
+    network = networks.two_path_resnet((32, 32, 1), filters=(4, 8))
+    judged = networks.with_rare_class(network, films[0], hidden)
+    before, after = (n.predict(films[0][:8], verbose=0) for n in (network, judged))
+    np.testing.assert_array_equal(before[1], after[1])
+    np.testing.assert_array_equal(before[0][:, :2], after[0][:, :2])
+    assert np.abs(before[0][:, 2] - after[0][:, 2]).min() > 0
+
+
+def test_a_class_without_labels_is_said(network, films, hidden):
+    without = np.where(hidden == 2, -1, hidden)
+    with pytest.raises(ValueError, match="Class 2 has no label"):
+        networks.with_rare_class(network, films[0], without)
+
+
+def test_a_picture_too_small_for_the_grid_is_said():
+    with pytest.raises(ValueError, match="needs pictures of 8 pixels"):
+        PatchDictionary()(np.zeros((1, 6, 20, 1)))
