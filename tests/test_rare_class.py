@@ -180,10 +180,11 @@ def test_of_two_paths_the_one_that_classifies_is_judged(films, hidden):
     assert np.abs(before[0][:, 2] - after[0][:, 2]).min() > 0
 
 
-def test_a_class_without_labels_is_said(network, films, hidden):
-    without = np.where(hidden == 2, -1, hidden)
-    with pytest.raises(ValueError, match="Class 2 has no label"):
-        networks.with_rare_class(network, films[0], without)
+def test_a_class_without_labels_is_not_the_rarest(hidden):
+    assert discriminant.rarest(hidden) == 2
+    assert discriminant.rarest(np.where(hidden == 2, -1, hidden)) == 1
+    with pytest.raises(ValueError, match="No image has a label"):
+        discriminant.rarest(np.full(5, -1))
 
 
 def test_a_picture_too_small_for_the_grid_is_said():

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,7 +22,7 @@ from sskeras.experiments import build, use
 from sskeras.experiments import train as training
 from sskeras.experiments.checkpoint import Checkpoint
 from sskeras.experiments.folder import RunFolder
-from sskeras.experiments.settings import Settings
+from sskeras.experiments.settings import PRESETS, Settings
 
 ROOT = Path(__file__).parents[1]
 
@@ -343,6 +344,9 @@ WRONG = {
         "labeled_per_batch": 9,
         "class_balanced": True,
     },
+    "Invalid `view`": {"view": "sideways"},
+    "takes no view": {"view": "strong"},
+    "average of its network": {"method": "meanteacher", "second_judge": True},
 }
 
 
@@ -373,12 +377,57 @@ def test_networks_are_found_by_name(manifest):
 def test_class_shares_are_by_name(manifest):
     wanted = settings(manifest, class_share={"covid-19": 0.25}, batch_size=8)
     _, _, classes, y = training.read(wanted)
-    options = build.sampling(wanted, classes)
+    options = build.sampling(wanted, classes, y)
     assert options["class_share"] == {2: 0.25}
     others = np.sum(y != 2)
     assert build.steps_per_epoch(wanted, classes, y) == -(-others // 6)
     with pytest.raises(ValueError, match="classes are.*Received: {'flu': 0.25}"):
-        build.sampling(settings(manifest, class_share={"flu": 0.25}), classes)
+        build.sampling(settings(manifest, class_share={"flu": 0.25}), classes, y)
+    rarest = settings(manifest, class_share={"rarest": 0.25}, batch_size=8)
+    assert build.sampling(rarest, classes, y) == options
+
+
+@pytest.fixture(scope="module")
+def best(manifest, tmp_path_factory):
+    """A finished run of the preset."""
+    out = tmp_path_factory.mktemp("runs") / "best"
+    training.train(settings(manifest, **{**PRESETS["best"], "epochs": 2}), out)
+    return out
+
+
+def test_the_preset_has_a_teacher_and_a_second_judge(best, manifest):
+    assert RunFolder(best / "teacher").metrics.exists()
+    teacher = json.loads((best / "teacher" / "settings.json").read_text())
+    assert teacher["method"] == "supervised" and not teacher["second_judge"]
+    model = use.load(best)
+    assert {"patches", "rare"} <= {layer.name for layer in model.network.layers}
+    scores = use.evaluate_run(best, manifest)
+    found = json.loads((best / "metrics.json").read_text())
+    assert scores["confusion_matrix"] == found["confusion_matrix"]
+
+
+def test_it_learns_what_the_teacher_says_but_keeps_every_label(best, manifest):
+    wanted = settings(manifest, **{**PRESETS["best"], "epochs": 2})
+    rows, _, classes, y = training.read(wanted)
+    x = data.open_pictures(rows, 32)
+    learned = training.labels(wanted, x, y, RunFolder(best), None)
+    np.testing.assert_array_equal(learned[y >= 0], y[y >= 0])
+    answers = use.predict(use.load(best / "teacher"), x)[y < 0]
+    np.testing.assert_array_equal(learned[y < 0], answers[:, :2].argmax(-1))
+
+
+def test_after_the_teacher_it_goes_on_with_the_student(best, manifest, tmp_path):
+    shutil.copytree(best / "teacher", tmp_path / "run" / "teacher")
+    shutil.copy(best / "settings.json", tmp_path / "run")
+    made_on = (tmp_path / "run" / "teacher" / "metrics.json").stat().st_mtime_ns
+    wanted = settings(manifest, **{**PRESETS["best"], "epochs": 2})
+    training.train(wanted, tmp_path / "run")
+    predictions = [
+        (f / "predictions.csv").read_text() for f in (best, tmp_path / "run")
+    ]
+    assert predictions[0] == predictions[1]
+    again = (tmp_path / "run" / "teacher" / "metrics.json").stat().st_mtime_ns
+    assert again == made_on
 
 
 def test_a_method_with_a_memory_trains_from_the_settings(manifest, tmp_path):

@@ -9,6 +9,7 @@ from sskeras import augment, data, methods, networks
 from sskeras.data.sampling import list_parts
 from sskeras.experiments.settings import RAREST
 from sskeras.methods.base import BASE_ARGUMENTS
+from sskeras.networks.discriminant import rarest
 
 # Networks of this package, and the paths that they have.
 OWN_NETWORKS = {
@@ -139,17 +140,11 @@ def class_prior(classes, y):
     return tuple(known / known.sum())
 
 
-def rarest(classes, y):
-    """The class with the fewest labels, of those that have any."""
-    counts = np.bincount(y[y >= 0], minlength=len(classes))
-    return int(np.argmin(np.where(counts > 0, counts, len(y))))
-
-
 def sampling(settings, classes, y):
     """Options of `data.batches` and `data.steps_per_epoch`."""
     given = dict(settings.class_share)
     if RAREST in given:
-        given[classes[rarest(classes, y)]] = given.pop(RAREST)
+        given[classes[rarest(y)]] = given.pop(RAREST)
     wrong = {name: v for name, v in given.items() if not _is_share(name, v, classes)}
     if wrong:
         raise ValueError(

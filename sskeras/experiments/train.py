@@ -13,6 +13,7 @@ from sskeras import data, export, methods, networks, plots
 from sskeras.experiments import build, use
 from sskeras.experiments.checkpoint import Checkpoint
 from sskeras.experiments.folder import RunFolder, whole, write_text
+from sskeras.networks.discriminant import rarest
 from sskeras.precision import choose
 
 
@@ -99,7 +100,7 @@ def labels(settings, x, y, folder, cache):
         train(teacher_settings(settings), teacher.path, cache)
     model = use.load(teacher.path)
     common = use.predict(model, x)
-    common[:, build.rarest(model.class_names, y)] = 0
+    common[:, rarest(y)] = 0
     return np.where(y >= 0, y, common.argmax(-1)).astype(y.dtype)
 
 

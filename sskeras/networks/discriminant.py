@@ -168,11 +168,11 @@ class RareClass(layers.Layer):
         """
         labeled = y == self.rare
         self.direction.assign(discriminant(features, labeled))
-        judges = self.judges(logits, features)[~labeled]
-        self.scale.assign(np.std(judges, axis=0))
+        judges = ops.convert_to_numpy(self.judges(logits, features))[~labeled]
+        scale = judges.std(axis=0)
+        self.scale.assign(scale)
         share = labeled.sum() / np.sum(y >= 0)
-        scores = self.score(logits, features)[~labeled]
-        self.threshold.assign(np.quantile(scores, 1 - share))
+        self.threshold.assign(np.quantile((judges / scale).sum(axis=-1), 1 - share))
 
     def judges(self, logits, features):
         """Log-odds of the class and likeness to its labeled images, `(batch, 2)`."""
@@ -180,15 +180,12 @@ class RareClass(layers.Layer):
         odds = logits[:, self.rare] - ops.logsumexp(others, axis=-1)
         return ops.stack([odds, ops.matmul(features, self.direction)], axis=-1)
 
-    def score(self, logits, features):
-        """Sum of both judges, in standard deviations."""
-        return ops.sum(self.judges(logits, features) / self.scale, axis=-1)
-
     def call(self, inputs):
         logits, features = inputs
-        above = self.score(logits, features) - self.threshold
+        score = ops.sum(self.judges(logits, features) / self.scale, axis=-1)
         others = ops.max(ops.where(self.is_rare, -1e9, logits), axis=-1)
-        return ops.where(self.is_rare, ops.expand_dims(others + above, -1), logits)
+        raised = others + score - self.threshold
+        return ops.where(self.is_rare, ops.expand_dims(raised, -1), logits)
 
     def get_config(self):
         return {**super().get_config(), "rare": self.rare}
@@ -213,6 +210,14 @@ def discriminant(features, labeled):
     return np.linalg.solve(covariance, z[labeled].mean(axis=0)) / spread
 
 
+def rarest(y):
+    """The class with the fewest labels, of those that have any."""
+    classes, counts = np.unique(y[y >= 0], return_counts=True)
+    if not len(classes):
+        raise ValueError("No image has a label, so that no class is the rarest.")
+    return int(classes[np.argmin(counts)])
+
+
 def with_rare_class(network, x, y, seed=0):
     """Adds a second judge for the rarest class to a trained network.
 
@@ -232,17 +237,14 @@ def with_rare_class(network, x, y, seed=0):
         from them serve the decision; they are not calibrated.
 
     Raises:
-        ValueError: If the rarest class has no label.
+        ValueError: If nothing is labeled.
 
     Example:
     >>> judged = with_rare_class(model.network, x, y)
     >>> model = methods.Supervised(judged)
     """
     y = np.asarray(y)
-    counts = np.bincount(y[y >= 0], minlength=network.outputs[0].shape[-1])
-    rare = int(np.argmin(counts))
-    if counts[rare] == 0:
-        raise ValueError(f"Class {rare} has no label to judge by. Labels: {counts}")
+    rare = rarest(y)
     dictionary, judge = PatchDictionary(name="patches"), RareClass(rare, name="rare")
     logits, *others = network.outputs
     features = dictionary(network.inputs[0])
