@@ -119,7 +119,7 @@ def _train_options(option, default):
     setting("view", "what is learned from, for the method's own", choices=VIEWS)
     teacher = "method that is trained first and labels the unlabeled pictures (none)"
     option("--teacher", default=default.teacher, metavar="NAME", help=teacher)
-    judge = "let a discriminant have a say in what is of the rarest class"
+    judge = "let discriminants on typical patches have a say in each class"
     option(
         "--second-judge",
         action=argparse.BooleanOptionalAction,

@@ -400,7 +400,7 @@ def test_the_preset_has_a_teacher_and_a_second_judge(best, manifest):
     teacher = json.loads((best / "teacher" / "settings.json").read_text())
     assert teacher["method"] == "supervised" and not teacher["second_judge"]
     model = use.load(best)
-    assert {"patches", "rare"} <= {layer.name for layer in model.network.layers}
+    assert {"patches", "judge"} <= {layer.name for layer in model.network.layers}
     scores = use.evaluate_run(best, manifest)
     found = json.loads((best / "metrics.json").read_text())
     assert scores["confusion_matrix"] == found["confusion_matrix"]

@@ -2,9 +2,9 @@
 
 The recipe is `sskeras train --preset best`. A teacher learns from the labels. What it
 takes the other images for, normal or pneumonia, a student learns from strong views,
-with a fifth of each batch for COVID-19. A discriminant on typical patches has a say in
-what is COVID-19, and as many images are called so as the labels let expect. Then the
-same without one part each.
+with a fifth of each batch for COVID-19. Discriminants on typical patches have a say,
+and as many images are called COVID-19 as the labels let expect. Then the same without
+one part each.
 
     sskeras reproduce best --data manifest.csv --seeds 0-4 --out results/
 """

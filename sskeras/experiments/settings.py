@@ -51,8 +51,8 @@ class Settings:
             `augment`; empty stands for the method's own.
         teacher: Method that is trained first; what it takes unlabeled images for is
             then learned like a label. It never takes them for the rarest class.
-        second_judge: Whether a discriminant has a say in what is of the rarest class,
-            as `networks.with_rare_class` explains.
+        second_judge: Whether discriminants on typical patches have a say, as
+            `networks.with_second_judge` explains.
         learning_rate: Of Adam. The paper's 0.1 is not usable with Adam.
         decay: "constant", or "cosine" for a learning rate that falls to 0 along half a
             wave: the last epochs then no longer jump.

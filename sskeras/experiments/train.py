@@ -111,8 +111,8 @@ def teacher_settings(settings):
 
 
 def judged(model, x, y, seed):
-    """A method that predicts with a second judge for the rarest class."""
-    network = networks.with_rare_class(model.network, x, y, seed)
+    """A method that predicts with a second judge."""
+    network = networks.with_second_judge(model.network, x, y, seed=seed)
     model = methods.Supervised(network, class_names=model.class_names)
     model.compile(metrics=["accuracy"])
     return model

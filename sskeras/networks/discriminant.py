@@ -1,6 +1,6 @@
-"""A second judge for the rarest class: a linear discriminant on typical patches.
+"""A second judge beside a network: linear discriminants on typical patches.
 
-Gradients learn little from three labeled images. The discriminant learns nothing from
+Gradients learn little from three labeled images. A discriminant learns nothing from
 them but a mean; how images vary it learns from all of them, labeled or not.
 
 Reference:
@@ -17,7 +17,7 @@ from tqdm import tqdm
 PATCHES = 60_000  # From which the typical ones are learned.
 IMAGES = 20_000  # From which the covariance is learned, at most.
 NOISE = 10.0  # Variance of the grays, in 0-255, that is no structure.
-SHRINKAGE = 0.1  # Share of the identity in the covariance of the features.
+SHRINKAGE = 0.5  # Share of the identity in the covariance of the features.
 
 
 @keras.saving.register_keras_serializable("sskeras")
@@ -125,22 +125,24 @@ class PatchDictionary(layers.Layer):
 
 
 @keras.saving.register_keras_serializable("sskeras")
-class RareClass(layers.Layer):
-    """Calls a class where two judges together say so, as often as it is.
+class SecondJudge(layers.Layer):
+    """Adds what discriminants say to what a network says, and calls as labels do.
 
-    The network says how likely the class is and the discriminant how much an image is
-    like its labeled ones. Both are measured in standard deviations over the training
-    images and added; above a threshold the logit of the class exceeds the others.
+    For each class, the log-odds of the network and the discriminant are measured in
+    standard deviations over the training images and added. A threshold for each class
+    lets as many training images exceed it as the class's share. The rarest class is
+    called where its threshold is exceeded; elsewhere the class that exceeds its own by
+    most, so that few labels do not mean no calls.
 
     Args:
-        rare: Integer, the class.
+        rare: Integer, the rarest class.
         **kwargs: Arguments of `keras.layers.Layer`.
 
     Call arguments:
         inputs: Logits of shape `(batch, num_classes)`, features `(batch, features)`.
 
     Returns:
-        Logits of the same shape, changed for the rare class alone.
+        Logits of the same shape, in standard deviations above the thresholds.
     """
 
     def __init__(self, rare, **kwargs):
@@ -148,66 +150,73 @@ class RareClass(layers.Layer):
         self.rare = rare
 
     def build(self, shapes):
-        logits, features = shapes
-        self.is_rare = np.arange(logits[-1]) == self.rare
-        self.direction = self.add_weight(
-            shape=(features[-1],), initializer="zeros", name="direction"
+        (_, classes), (_, features) = shapes
+        self.is_rare = np.arange(classes) == self.rare
+        self.directions = self.add_weight(
+            shape=(features, classes), initializer="zeros", name="directions"
         )
-        self.scale = self.add_weight(shape=(2,), initializer="ones", name="scale")
+        self.scale = self.add_weight(
+            shape=(2, classes), initializer="ones", name="scale"
+        )
         self.threshold = self.add_weight(
-            shape=(), initializer="zeros", name="threshold"
+            shape=(classes,), initializer="zeros", name="threshold"
         )
 
-    def adapt(self, logits, features, y):
-        """Learns the direction, the scales and the threshold.
+    def adapt(self, logits, features, y, share):
+        """Learns directions, scales and thresholds.
 
         Args:
             logits: Array of shape `(images, num_classes)`.
             features: Array of shape `(images, features)`.
             y: Integer labels of the images, -1 where unknown.
+            share: Share of each class among all images, of shape `(num_classes,)`.
         """
-        labeled = y == self.rare
-        self.direction.assign(discriminant(features, labeled))
-        judges = ops.convert_to_numpy(self.judges(logits, features))[~labeled]
-        scale = judges.std(axis=0)
+        classes = np.arange(len(share))
+        self.directions.assign(discriminants(features, y == classes[:, None]))
+        # Labeled images of the rarest class are no measure of others: judges know them.
+        others = y != self.rare
+        judges = ops.convert_to_numpy(self.judges(logits, features))[:, others]
+        scale = judges.std(axis=1)
+        scores = (judges / scale[:, None]).sum(axis=0)
+        levels = [np.quantile(scores[:, c], 1 - share[c]) for c in classes]
         self.scale.assign(scale)
-        share = labeled.sum() / np.sum(y >= 0)
-        self.threshold.assign(np.quantile((judges / scale).sum(axis=-1), 1 - share))
+        self.threshold.assign(levels)
 
     def judges(self, logits, features):
-        """Log-odds of the class and likeness to its labeled images, `(batch, 2)`."""
-        others = ops.where(self.is_rare, -1e9, logits)
-        odds = logits[:, self.rare] - ops.logsumexp(others, axis=-1)
-        return ops.stack([odds, ops.matmul(features, self.direction)], axis=-1)
+        """Log-odds of each class, and its discriminant: `(2, batch, num_classes)`."""
+        others = ops.where(np.eye(logits.shape[-1]) == 1, -1e9, logits[:, None])
+        odds = logits - ops.logsumexp(others, axis=-1)
+        return ops.stack([odds, ops.matmul(features, self.directions)])
 
     def call(self, inputs):
-        logits, features = inputs
-        score = ops.sum(self.judges(logits, features) / self.scale, axis=-1)
-        others = ops.max(ops.where(self.is_rare, -1e9, logits), axis=-1)
-        raised = others + score - self.threshold
-        return ops.where(self.is_rare, ops.expand_dims(raised, -1), logits)
+        judges = self.judges(*inputs) / self.scale[:, None]
+        above = ops.sum(judges, axis=0) - self.threshold
+        common = ops.max(ops.where(self.is_rare, -1e9, above), axis=-1, keepdims=True)
+        return ops.where(self.is_rare, common + above, above)
 
     def get_config(self):
         return {**super().get_config(), "rare": self.rare}
 
 
-def discriminant(features, labeled):
-    """Fisher's direction from the mean of all images to that of the labeled ones.
+def discriminants(features, labeled):
+    """Fisher's directions from the mean of all images to those of labeled ones.
 
     Args:
         features: Float array of shape `(images, features)`.
-        labeled: Boolean array of shape `(images,)`.
+        labeled: Boolean array of shape `(num_classes, images)`: the labels.
 
     Returns:
-        Float array of shape `(features,)`: Σ⁻¹ (mean of the labeled - mean), with the
-        covariance Σ of all images, of which the identity takes the share `SHRINKAGE`
-        once every feature has variance 1.
+        Float array of shape `(features, num_classes)`: Σ⁻¹ (mean of the labeled - mean
+        of all), with the covariance Σ of all images, of which the identity takes the
+        share `SHRINKAGE` once every feature has variance 1. A class without labels has
+        the direction 0.
     """
     spread = features.std(axis=0) + 1e-6
     z = (features - features.mean(axis=0)) / spread
     covariance = (1 - SHRINKAGE) * (z.T @ z) / len(z)
     covariance += SHRINKAGE * np.eye(len(covariance), dtype=covariance.dtype)
-    return np.linalg.solve(covariance, z[labeled].mean(axis=0)) / spread
+    means = labeled @ z / np.maximum(labeled.sum(axis=1, keepdims=True), 1)
+    return np.linalg.solve(covariance, means.T) / spread[:, None]
 
 
 def rarest(y):
@@ -218,45 +227,46 @@ def rarest(y):
     return int(classes[np.argmin(counts)])
 
 
-def with_rare_class(network, x, y, seed=0):
-    """Adds a second judge for the rarest class to a trained network.
-
-    The class with the fewest labels is called where the network and a discriminant on
-    typical patches say so together, and of the training images without its label as
-    many are called as its share of the labels. Unless the class is as frequent among
-    the labels as among all images, this is the wrong number.
+def with_second_judge(network, x, y, class_prior=None, seed=0):
+    """Adds discriminants on typical patches to a trained network.
 
     Args:
-        network: Trained functional model from pictures to logits.
+        network: Trained functional model from pictures to logits; of two outputs, the
+            first is judged.
         x: uint8 training pictures, an array or a `data.Shards`.
         y: Their integer labels, -1 where unknown.
+        class_prior: Share of each class among all images; `None` stands for its share
+            of the labels, which is wrong where labels were not drawn at random.
         seed: Integer, of the patches and images that are drawn.
 
     Returns:
-        A functional model from the same pictures to logits. Probabilities that follow
-        from them serve the decision; they are not calibrated.
+        A functional model from the same pictures to logits. Their softmax serves the
+        decision; it is not calibrated.
 
     Raises:
         ValueError: If nothing is labeled.
 
     Example:
-    >>> judged = with_rare_class(model.network, x, y)
+    >>> judged = with_second_judge(model.network, x, y)
     >>> model = methods.Supervised(judged)
     """
     y = np.asarray(y)
     rare = rarest(y)
-    dictionary, judge = PatchDictionary(name="patches"), RareClass(rare, name="rare")
     logits, *others = network.outputs
+    if class_prior is None:
+        counts = np.bincount(y[y >= 0], minlength=logits.shape[-1])
+        class_prior = counts / counts.sum()
+    dictionary, judge = PatchDictionary(name="patches"), SecondJudge(rare, name="judge")
     features = dictionary(network.inputs[0])
     dictionary.adapt(x, seed)
-    chosen = np.random.default_rng(seed).permutation(len(y))[:IMAGES]
-    chosen = np.union1d(chosen, np.flatnonzero(y == rare))
     judged = keras.Model(network.inputs, [judge([logits, features]), *others])
     parts = keras.Model(network.inputs, [logits, features])
-    batches = np.array_split(chosen, max(len(chosen) // 256, 1))
+    chosen = np.random.default_rng(seed).permutation(len(y))[:IMAGES]
+    chosen = np.union1d(chosen, np.flatnonzero(y >= 0))
     results = [
         parts.predict_on_batch(x[rows])
-        for rows in tqdm(batches, "typical patches", unit="batch")
+        for rows in tqdm(np.array_split(chosen, -(-len(chosen) // 256)), "second judge")
     ]
-    judge.adapt(*map(np.concatenate, zip(*results, strict=True)), y[chosen])
+    found = map(np.concatenate, zip(*results, strict=True))
+    judge.adapt(*found, y[chosen], class_prior)
     return judged

@@ -6,7 +6,7 @@ import pytest
 
 from sskeras import export, load_model, methods, networks
 from sskeras.networks import discriminant
-from sskeras.networks.discriminant import PatchDictionary, RareClass
+from sskeras.networks.discriminant import PatchDictionary, SecondJudge
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +41,7 @@ def network():
 
 @pytest.fixture(scope="module")
 def judged(network, films, hidden):
-    return networks.with_rare_class(network, films[0], hidden)
+    return networks.with_second_judge(network, films[0], hidden)
 
 
 def naive_dictionary(layer, picture):
@@ -83,17 +83,21 @@ def test_features_are_those_of_a_naive_loop(options, channels):
     np.testing.assert_allclose(found, wanted, atol=2e-4)
 
 
-def test_the_direction_is_the_inverse_covariance_times_the_mean():
+def test_directions_are_the_inverse_covariance_times_the_means():
     rng = np.random.default_rng(2)
     features = rng.normal(size=(50, 4)) @ rng.normal(size=(4, 4)) + 3
-    labeled = np.arange(50) < 5
+    labeled = np.arange(50) // 5 == np.array([[0], [1], [99]])
     z = (features - features.mean(0)) / (features.std(0) + 1e-6)
     covariance = np.zeros((4, 4))
     for row in z:
         covariance += np.outer(row, row) / len(z)
-    covariance = 0.9 * covariance + 0.1 * np.eye(4)
-    wanted = np.linalg.inv(covariance) @ z[labeled].mean(0) / (features.std(0) + 1e-6)
-    np.testing.assert_allclose(discriminant.discriminant(features, labeled), wanted)
+    covariance = 0.5 * covariance + 0.5 * np.eye(4)
+    found = discriminant.discriminants(features, labeled)
+    for c in (0, 1):
+        mean = z[5 * c : 5 * c + 5].mean(0)
+        wanted = np.linalg.inv(covariance) @ mean / (features.std(0) + 1e-6)
+        np.testing.assert_allclose(found[:, c], wanted)
+    assert not found[:, 2].any()  # No image has the third label.
 
 
 def test_as_many_are_called_as_the_labels_let_expect(judged, films, hidden):
@@ -104,7 +108,7 @@ def test_as_many_are_called_as_the_labels_let_expect(judged, films, hidden):
 
 
 def test_it_finds_films_it_was_not_told_about(judged, films, hidden):
-    """The network knows nothing: what is found, the discriminant has found."""
+    """The network knows nothing: what is found, the discriminants have found."""
     x, y = films
     calls = judged.predict(x, verbose=0).argmax(-1) == 2
     unseen = (y == 2) & (hidden < 0)
@@ -113,17 +117,9 @@ def test_it_finds_films_it_was_not_told_about(judged, films, hidden):
     assert calls[y != 2].mean() < 0.05
 
 
-def test_the_other_logits_and_the_network_stay_as_they_were(network, judged, films):
-    x = films[0][:32]
-    before = network.predict(x, verbose=0)
-    after = judged.predict(x, verbose=0)
-    np.testing.assert_array_equal(after[:, :2], before[:, :2])
-    assert np.abs(after[:, 2] - before[:, 2]).min() > 0
-
-
 def test_labels_of_unlabeled_images_do_not_exist_for_it(network, films, hidden):
     """Only -1 stands there: two calls with the same labels give the same weights."""
-    one, other = (networks.with_rare_class(network, films[0], hidden) for _ in "ab")
+    one, other = (networks.with_second_judge(network, films[0], hidden) for _ in "ab")
     for a, b in zip(one.get_weights(), other.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
 
@@ -132,23 +128,33 @@ def test_the_judge_in_a_loop():
     rng = np.random.default_rng(3)
     logits = rng.normal(size=(60, 4)).astype("float32")
     features = rng.normal(size=(60, 5)).astype("float32")
-    y = np.array([0, 1, 2, 3] * 5 + [-1] * 40)
-    y[4:20:4] = 0
-    y[[1, 5]] = 1
-    y[9] = -1
-    layer = RareClass(1)
+    y = np.repeat([0, 1, 2, 3, -1], [6, 2, 6, 6, 40])
+    share = np.array([0.3, 0.1, 0.4, 0.2])
+    layer = SecondJudge(1)
     layer([logits, features])
-    layer.adapt(logits, features, y)
-    direction = discriminant.discriminant(features, y == 1)
-    odds = [z[1] - np.log(np.exp(np.delete(z, 1)).sum()) for z in logits]
-    judges = np.stack([odds, features @ direction], 1)
-    score = (judges / judges[y != 1].std(0)).sum(1)
-    share = (y == 1).sum() / (y >= 0).sum()
-    threshold = np.quantile(score[y != 1], 1 - share)
-    wanted = logits.copy()
-    wanted[:, 1] = np.delete(logits, 1, 1).max(1) + score - threshold
+    layer.adapt(logits, features, y, share)
+    directions = discriminant.discriminants(features, y == np.arange(4)[:, None])
+    above = np.zeros((60, 4))
+    for c in range(4):
+        odds = [z[c] - np.log(np.exp(np.delete(z, c)).sum()) for z in logits]
+        judges = np.stack([odds, features @ directions[:, c]], 1)
+        score = (judges / judges[y != 1].std(0)).sum(1)
+        above[:, c] = score - np.quantile(score[y != 1], 1 - share[c])
+    wanted = above.copy()
+    wanted[:, 1] += np.delete(above, 1, 1).max(1)
     found = layer([logits, features]).numpy()
     np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-4)
+    called = found.argmax(-1) == 1
+    np.testing.assert_array_equal(called, above[:, 1] > 0)
+
+
+def test_a_prior_from_elsewhere_sets_the_number_of_calls(network, films, hidden):
+    x, _ = films
+    prior = (0.45, 0.35, 0.2)
+    judged = networks.with_second_judge(network, x, hidden, class_prior=prior)
+    calls = judged.predict(x, verbose=0).argmax(-1) == 2
+    others = hidden != 2
+    assert calls[others].sum() == round(0.2 * others.sum())
 
 
 @pytest.mark.parametrize("policy", ["float32", "mixed_float16", "mixed_bfloat16"])
@@ -161,7 +167,7 @@ def test_saved_loaded_and_exported_it_answers_alike(films, hidden, tmp_path, pol
         network = networks.resnet((32, 32, 1), filters=(4, 8))
     finally:
         keras.config.set_dtype_policy(before)
-    model = methods.Supervised(networks.with_rare_class(network, x, hidden))
+    model = methods.Supervised(networks.with_second_judge(network, x, hidden))
     model.compile()
     wanted = model.predict(x, verbose=0)
     assert wanted.dtype == np.float32
@@ -173,11 +179,10 @@ def test_saved_loaded_and_exported_it_answers_alike(films, hidden, tmp_path, pol
 
 def test_of_two_paths_the_one_that_classifies_is_judged(films, hidden):
     network = networks.two_path_resnet((32, 32, 1), filters=(4, 8))
-    judged = networks.with_rare_class(network, films[0], hidden)
+    judged = networks.with_second_judge(network, films[0], hidden)
     before, after = (n.predict(films[0][:8], verbose=0) for n in (network, judged))
     np.testing.assert_array_equal(before[1], after[1])
-    np.testing.assert_array_equal(before[0][:, :2], after[0][:, :2])
-    assert np.abs(before[0][:, 2] - after[0][:, 2]).min() > 0
+    assert np.abs(before[0] - after[0]).min() > 0
 
 
 def test_a_class_without_labels_is_not_the_rarest(hidden):
