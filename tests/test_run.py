@@ -398,7 +398,7 @@ def best(manifest, tmp_path_factory):
 def test_the_preset_has_a_teacher_and_a_second_judge(best, manifest):
     assert RunFolder(best / "teacher").metrics.exists()
     teacher = json.loads((best / "teacher" / "settings.json").read_text())
-    assert teacher["method"] == "supervised" and not teacher["second_judge"]
+    assert teacher["method"] == "supervised" and not teacher["class_share"]
     model = use.load(best)
     assert {"patches", "judge"} <= {layer.name for layer in model.network.layers}
     scores = use.evaluate_run(best, manifest)

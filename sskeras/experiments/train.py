@@ -37,6 +37,8 @@ def train(settings, out, cache=None):
     content = settings.to_json()
     folder.check(content)
     with precision(settings.precision):
+        if settings.teacher:  # What is wrong with it is said now, too.
+            build.model(teacher_settings(settings), classes, y)
         model = build.model(settings, classes, y)
     print(summary(classes, y, settings), flush=True)
     x, x_test = (
@@ -106,8 +108,8 @@ def labels(settings, x, y, folder, cache):
 
 def teacher_settings(settings):
     """The same, but for what is the student's alone."""
-    alone = {"teacher": "", "class_share": {}, "view": "", "second_judge": False}
-    return dataclasses.replace(settings, method=settings.teacher, arguments={}, **alone)
+    alone = {"teacher": "", "class_share": {}, "view": "", "arguments": {}}
+    return dataclasses.replace(settings, method=settings.teacher, **alone)
 
 
 def judged(model, x, y, seed):
