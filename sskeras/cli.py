@@ -25,9 +25,7 @@ NOTE = "For research and teaching: not a medical device, not for clinical use."
 
 def main(argv=None):
     """Runs one command and returns the exit status."""
-    arguments = parser().parse_args(argv)
-    if preset := getattr(arguments, "preset", None):
-        arguments = parser(PRESETS[preset]).parse_args(argv)
+    arguments = parse(argv)
     warnings.formatwarning = lambda message, *_: f"sskeras: warning: {message}\n"
     try:
         arguments.run(arguments)
@@ -38,6 +36,14 @@ def main(argv=None):
         print("\nsskeras: interrupted", file=sys.stderr)
         return 130
     return 0
+
+
+def parse(argv):
+    """Reads a command; options that were not given are those of its preset."""
+    arguments = parser().parse_args(argv)
+    if preset := getattr(arguments, "preset", None):
+        arguments = parser(PRESETS[preset]).parse_args(argv)
+    return arguments
 
 
 def parser(preset=None):
@@ -263,6 +269,11 @@ def reproduce(arguments):
 
     if bool(arguments.data) == arguments.fast:
         raise ValueError("Name the films with --data, or draw some with --fast.")
+    fixed = [name for name in reproduce.FAST if hasattr(arguments, name)]
+    asked = [n for n in fixed if getattr(arguments, n) != getattr(defaults(), n)]
+    if arguments.fast and asked:
+        options = ", ".join(f"--{name.replace('_', '-')}" for name in asked)
+        raise ValueError(f"--fast has its own {options}: leave out one or the other.")
     _load_tensorflow()
     settings = dataclasses.replace(
         defaults(),

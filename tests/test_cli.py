@@ -10,6 +10,7 @@ import pytest
 
 from data_tools import phantom
 from sskeras import cli
+from sskeras.experiments.settings import PRESETS
 
 ROOT = Path(__file__).parents[1]
 TRAIN = "--image-size 32 --filters 4 8 --epochs 2 --batch-size 64 --labeled 0.5".split()
@@ -167,6 +168,27 @@ def test_wrong_options_have_one_clear_line(films, tmp_path, arguments, message, 
     printed = capsys.readouterr().err
     assert "sskeras: error: " in printed and message in printed
     assert not out.exists()
+
+
+def test_options_change_a_preset_wherever_they_stand():
+    line = ["train", "--data", "x", "--out", "y"]
+    given = vars(cli.parse([*line, "--preset", "best"]))
+    for name, value in PRESETS["best"].items():
+        found = dict(given[name]) if isinstance(value, dict) else given[name]
+        assert found == value, name
+    changed = ["--view", "weak", "--preset", "best", "--no-second-judge"]
+    changed = vars(cli.parse([*line, *changed, "--class-share", "covid-19=0.1"]))
+    assert changed["view"] == "weak" and not changed["second_judge"]
+    assert dict(changed["class_share"]) == {"covid-19": 0.1}
+    assert changed["teacher"] == given["teacher"] and changed["decay"] == "cosine"
+    assert vars(cli.parse(line))["teacher"] == ""
+
+
+def test_fast_has_settings_of_its_own(tmp_path, capsys):
+    line = ["reproduce", "table3", "--fast", "--epochs", "3", "--out", str(tmp_path)]
+    assert cli.main(line) == 1
+    assert "--fast has its own --epochs" in capsys.readouterr().err
+    assert not [*tmp_path.iterdir()]
 
 
 def test_commands_on_no_run(tmp_path):

@@ -16,7 +16,7 @@ from scipy import stats
 from data_tools import phantom
 from sskeras import cli, evaluate
 from sskeras.experiments import paper, report, reproduce, results, runner
-from sskeras.experiments.plan import Experiment, resnet, weighted
+from sskeras.experiments.plan import SHARES, Experiment, resnet, weighted
 from sskeras.experiments.settings import Settings
 
 TABLES = [reproduce.load(name) for name in reproduce.TABLES]
@@ -29,17 +29,26 @@ def test_an_experiment_of_two_tables_is_one():
         same = [e for e in ALL if e.key == key]
         assert all(e.settings == same[0].settings for e in same), key
         assert len({(e.name, e.labeled) for e in same}) == 1
-    table3, table4, table5 = ({e.key: e for e in t.EXPERIMENTS} for t in TABLES)
+    table3, table4, table5 = ({e.key: e for e in t.EXPERIMENTS} for t in TABLES[:3])
     shared = table4.keys() & table5.keys()
     assert {table5[k].settings["class_weight"][2] for k in shared} == {2, 5, 10}
     assert len(shared) == 3
     assert len({*table3, *table4, *table5}) == 44
 
 
-def test_every_rival_is_in_table_3():
-    supervised = {(e.name, e.labeled) for e in TABLES[0].EXPERIMENTS}
+def test_every_rival_is_an_experiment():
+    systems = {(e.name, e.labeled) for e in ALL}
     for e in ALL:
-        assert all((rival, e.labeled) in supervised for rival in e.rivals), e
+        assert set(e.rivals) <= systems - {(e.name, e.labeled)}, e
+
+
+def test_the_best_meets_every_system_with_as_many_labels():
+    best = [e for e in TABLES[3].EXPERIMENTS if e.name == "Best"]
+    assert [e.labeled for e in best] == [*SHARES]
+    for e in best:
+        others = {(o.name, o.labeled) for t in TABLES[:3] for o in t.EXPERIMENTS}
+        assert {o for o in others if o[1] == e.labeled} < set(e.rivals)
+        assert ("ResNet, weight 10", 1.0) in e.rivals
 
 
 def test_the_command_of_a_run_makes_its_settings():
@@ -133,7 +142,10 @@ def films(tmp_path_factory):
 
 SUPERVISED = Experiment(resnet(), 0.5, {"method": "supervised"}, covid_recall=0)
 SSRESNET = Experiment(
-    "SSResNet, weight 2", 0.5, {"method": "ssresnet", **weighted(2)}, rivals=(resnet(),)
+    "SSResNet, weight 2",
+    0.5,
+    {"method": "ssresnet", **weighted(2)},
+    rivals=((resnet(), 0.5),),
 )
 TABLE = SimpleNamespace(
     TITLE="Two | systems", EXPERIMENTS=[SUPERVISED, SSRESNET], __name__="a.small"

@@ -17,14 +17,14 @@ class Experiment:
         settings: Dict of `Settings` in which it differs from the others.
         covid_recall: COVID-19 films of the paper's 33 that its system found; `None`
             where its numbers do not tell, as `paper` explains.
-        rivals: Names of experiments with as many labels that it is compared with.
+        rivals: Names and labeled shares of experiments that it is compared with.
     """
 
     name: str
     labeled: float
     settings: dict
     covid_recall: float | None = None
-    rivals: tuple[str, ...] = ()
+    rivals: tuple[tuple[str, float], ...] = ()
 
     @property
     def key(self):

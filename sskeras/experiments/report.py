@@ -95,23 +95,30 @@ def scores_table(runs, experiments):
 
 
 def differences(runs, experiments):
-    """Differences to other systems with the same labels, seed by seed."""
+    """Differences to other systems, seed by seed."""
     rows = []
     columns = ["accuracy", "macro_f", *runs.columns[runs.columns == "recall covid-19"]]
-    pairs = [(e, rival) for e in experiments for rival in e.rivals]
-    for e, rival in pairs:
-        found = [results.difference(runs, e.name, rival, e.labeled, c) for c in columns]
+    pairs = [((e.name, e.labeled), rival) for e in experiments for rival in e.rivals]
+    for one, other in pairs:
+        found = [results.difference(runs, one, other, c) for c in columns]
         if any(found):
-            cells = map(cell, found)
-            rows.append([e.name, f"less {rival}", f"{100 * e.labeled:g} %", *cells])
+            rows.append(
+                [*named(one), f"less {other[0]}", named(other)[1], *map(cell, found)]
+            )
     if not rows:
         return []
     text = page.Text(
-        "Points by which a system is above another with the same labels and the same "
-        "seed. An interval that holds 0 decides nothing."
+        "Points by which a system is above another with the same seed. An interval "
+        "that holds 0 decides nothing."
     )
     names = [SCORES.get(column, column) for column in columns]
-    return [text, page.Table(["system", "", "labels", *names], rows)]
+    return [text, page.Table(["system", "labels", "", "labels", *names], rows)]
+
+
+def named(system):
+    """Name and labeled share as they are shown."""
+    name, labeled = system
+    return name, f"{100 * labeled:g} %"
 
 
 def figures(out, table, seeds):

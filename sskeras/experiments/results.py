@@ -62,9 +62,19 @@ def summary(runs, name, labeled, column):
     return over_seeds(values) if len(values) else None
 
 
-def difference(runs, name, other, labeled, column):
-    """Mean and interval of the difference to another system with the same seeds."""
-    pair = of(runs, name, labeled)[column], of(runs, other, labeled)[column]
+def difference(runs, one, other, column):
+    """Mean and interval of the difference between two systems with the same seeds.
+
+    Args:
+        runs: What `collect` returns.
+        one: Name and labeled share of a system.
+        other: Name and labeled share of the system whose score is subtracted.
+        column: Name of the score.
+
+    Returns:
+        What `evaluate.over_seeds` returns, or `None` where no seed has both.
+    """
+    pair = [of(runs, *system)[column] for system in (one, other)]
     differences = (pair[0] - pair[1]).dropna()  # Aligned by seed.
     return over_seeds(differences) if len(differences) else None
 

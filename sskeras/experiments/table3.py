@@ -34,7 +34,7 @@ EXPERIMENTS = [
             resnet(weight),
             share,
             {"method": "supervised", **weighted(weight)},
-            rivals=(resnet(),),
+            rivals=((resnet(), share),),
         )
         for weight in COVID_WEIGHTS
         for share in (1.0, *SHARES)

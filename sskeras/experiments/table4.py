@@ -22,7 +22,7 @@ CHOSEN = zip((2, 5, 10), SHARES, strict=True)  # The paper's weight for each sha
 def other(name, method, share, found=None, **settings):
     """A method of others, with the weight 2."""
     settings = {"method": method, **weighted(2), **settings}
-    return Experiment(name, share, settings, found, rivals=(resnet(2),))
+    return Experiment(name, share, settings, found, rivals=((resnet(2), share),))
 
 
 EXPERIMENTS = [

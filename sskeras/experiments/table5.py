@@ -37,7 +37,7 @@ def experiment(weight, share):
         share,
         {"method": "ssresnet", **weighted(weight)},
         FOUND.get((weight, share)),
-        rivals=(resnet(weight),),
+        rivals=((resnet(weight), share),),
     )
 
 
@@ -47,7 +47,7 @@ def on_probabilities(weight, share):
         f"{ssresnet(weight)}, probabilities",
         share,
         {"method": "ssresnet", **weighted(weight), **ON_PROBABILITIES},
-        rivals=(resnet(weight),),
+        rivals=((resnet(weight), share),),
     )
 
 
