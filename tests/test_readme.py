@@ -17,6 +17,7 @@ import sskeras
 from data_tools import __main__ as data_tools_main
 from data_tools import phantom, recipes, sources
 from sskeras import cli, methods, networks
+from sskeras.experiments.settings import PRESETS, RAREST
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text("utf-8")
@@ -140,7 +141,22 @@ def test_the_commands_of_the_readme_parse():
         "reproduce",
     }
     for line in commands:
-        cli.parser().parse_args(shlex.split(line)[1:])
+        cli.parse(shlex.split(line)[1:])
+
+
+def test_the_second_judge_of_the_readme(batch):
+    [example] = [block for block in blocks("python") if "judge(" in block]
+    x, y = batch
+    model = methods.Supervised(networks.resnet((16, 16, 1), 3, filters=(4, 8)))
+    names = {"sskeras": sskeras, "model": model, "x": x, "y": y}
+    exec(example, names)
+    probabilities = names["model"].predict(x, verbose=0)
+    assert names["model"] is not model and probabilities.shape == (16, 3)
+    section_ = section("With three labeled films")
+    for name, value in PRESETS["best"].items():
+        if name not in ("method", "decay", "class_share", "second_judge"):
+            assert f"--{name} {value}" in section_
+    assert f"{RAREST}={PRESETS['best']['class_share'][RAREST]}" in section_
 
 
 def test_the_commands_of_data_tools_parse_and_are_all_named():
