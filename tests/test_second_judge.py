@@ -117,8 +117,7 @@ def test_it_finds_films_it_was_not_told_about(judged, films, hidden):
     assert calls[y != 2].mean() < 0.05
 
 
-def test_labels_of_unlabeled_images_do_not_exist_for_it(network, films, hidden):
-    """Only -1 stands there: two calls with the same labels give the same weights."""
+def test_two_calls_give_the_same_weights(network, films, hidden):
     one, other = (networks.with_second_judge(network, films[0], hidden) for _ in "ab")
     for a, b in zip(one.get_weights(), other.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
@@ -175,6 +174,15 @@ def test_saved_loaded_and_exported_it_answers_alike(films, hidden, tmp_path, pol
     loaded = load_model(tmp_path / "model.keras").predict(x, verbose=0)
     np.testing.assert_allclose(loaded, wanted, atol=1e-6)
     export.saved_model(model, tmp_path / "saved")  # Compares in another process.
+
+
+def test_it_adapts_to_a_part_of_many_images_but_to_every_rare_one(monkeypatch):
+    monkeypatch.setattr(discriminant, "IMAGES", 50)
+    y = np.repeat([0, 1, 2, -1], [100, 60, 4, 836])
+    rows = discriminant.drawn(y, 2, seed=0)
+    assert 50 < len(rows) <= 104 and (y[rows] == 2).sum() == 4
+    assert (y[rows] >= 0).sum() >= 50
+    np.testing.assert_array_equal(rows, np.unique(rows))
 
 
 def test_of_two_paths_the_one_that_classifies_is_judged(films, hidden):

@@ -15,7 +15,7 @@ from keras import layers, ops
 from tqdm import tqdm
 
 PATCHES = 60_000  # From which the typical ones are learned.
-IMAGES = 20_000  # From which the covariance is learned, at most.
+IMAGES = 20_000  # From which the covariance and the thresholds are learned.
 NOISE = 10.0  # Variance of the grays, in 0-255, that is no structure.
 SHRINKAGE = 0.5  # Share of the identity in the covariance of the features.
 
@@ -76,15 +76,10 @@ class PatchDictionary(layers.Layer):
         from sklearn.cluster import MiniBatchKMeans
 
         rng = np.random.default_rng(seed)
-        images = rng.permutation(len(x))[: PATCHES // 60]
-        found = np.concatenate(
-            [
-                ops.convert_to_numpy(self.normalized(x[part]))
-                for part in np.array_split(images, 10)
-            ]
-        )
-        found = found.reshape(-1, self.mean.shape[0])
-        found = found[rng.integers(len(found), size=PATCHES)]
+        images = rng.permutation(len(x))[:1000]
+        parts = np.array_split(images, -(-len(images) // 50))  # To save memory.
+        count = PATCHES // len(parts)
+        found = np.concatenate([self.drawn(x[rows], count, rng) for rows in parts])
         mean, covariance = found.mean(0), np.cov(found.T)
         variance, axes = np.linalg.eigh(covariance)
         whitening = axes / np.sqrt(np.maximum(variance, 0) + 0.1) @ axes.T
@@ -93,6 +88,12 @@ class PatchDictionary(layers.Layer):
         )
         means.fit((found - mean) @ whitening)
         self.set_weights([mean, whitening, means.cluster_centers_])
+
+    def drawn(self, pictures, count, rng):
+        """Some normalized patches of pictures, `(count, pixels)`."""
+        found = ops.convert_to_numpy(self.normalized(pictures))
+        found = found.reshape(-1, found.shape[-1])
+        return found[rng.integers(len(found), size=count)]
 
     def normalized(self, pictures):
         """Patches `(batch, rows, columns, pixels)` of mean 0, of variance 1 or less."""
@@ -227,6 +228,13 @@ def rarest(y):
     return int(classes[np.argmin(counts)])
 
 
+def drawn(y, rare, seed):
+    """Rows to adapt to: at most `IMAGES` of all, of the labeled and of the rare."""
+    rng = np.random.default_rng(seed)
+    groups = np.arange(len(y)), np.flatnonzero(y >= 0), np.flatnonzero(y == rare)
+    return np.unique(np.concatenate([rng.permutation(g)[:IMAGES] for g in groups]))
+
+
 def with_second_judge(network, x, y, class_prior=None, seed=0):
     """Adds discriminants on typical patches to a trained network.
 
@@ -256,16 +264,18 @@ def with_second_judge(network, x, y, class_prior=None, seed=0):
     if class_prior is None:
         counts = np.bincount(y[y >= 0], minlength=logits.shape[-1])
         class_prior = counts / counts.sum()
-    dictionary, judge = PatchDictionary(name="patches"), SecondJudge(rare, name="judge")
-    features = dictionary(network.inputs[0])
+    pictures = network.inputs[0]
+    strides = max(min(pictures.shape[1:3]) // 32, 1)  # As fine at every size.
+    dictionary = PatchDictionary(strides=strides, name="patches")
+    judge = SecondJudge(rare, name="judge")
+    features = dictionary(pictures)
     dictionary.adapt(x, seed)
     judged = keras.Model(network.inputs, [judge([logits, features]), *others])
     parts = keras.Model(network.inputs, [logits, features])
-    chosen = np.random.default_rng(seed).permutation(len(y))[:IMAGES]
-    chosen = np.union1d(chosen, np.flatnonzero(y >= 0))
+    chosen = drawn(y, rare, seed)
     results = [
         parts.predict_on_batch(x[rows])
-        for rows in tqdm(np.array_split(chosen, -(-len(chosen) // 256)), "second judge")
+        for rows in tqdm(np.array_split(chosen, -(-len(chosen) // 128)), "second judge")
     ]
     found = map(np.concatenate, zip(*results, strict=True))
     judge.adapt(*found, y[chosen], class_prior)
