@@ -45,6 +45,7 @@ def write(out, tables, seeds, settings, films=False):
     blocks = [page.Text(INTRODUCTION), *origin(out, experiments, seeds, settings)]
     for table in tables:
         blocks += [page.Heading(table.TITLE), scores_table(runs, table.EXPERIMENTS)]
+        blocks += map(page.Text, getattr(table, "NOTES", ()))
         blocks += differences(runs, table.EXPERIMENTS)
         blocks += figures(out, table, seeds)
     if films:
