@@ -18,7 +18,7 @@ NOTES = (
     "Choices were made on folds of the training split, by `benchmarks/recipe.py`; "
     "none was made by the test split.",
     "What was tried there and did not help: pre-training the trunk by contrasting "
-    "views (SimCLR); FixMatch, SoftMatch and FreeMatch with class-balanced labels; "
+    "views (SimCLR); FixMatch and SoftMatch with class-balanced labels; FreeMatch; "
     "a teacher that follows the student and labels while it learns (its averaged "
     "weights do not fit the moving statistics of batch normalization, and it "
     "believes its own errors); weak views for the student; mixing COVID-19 films "
