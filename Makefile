@@ -1,5 +1,6 @@
 # make demo   trains on the phantom films and prints a table
 # make test   runs all tests
+# make tutorials   executes the notebooks anew
 # Both make their own virtual environment in .venv first; PYTHON names the
 # interpreter to make it with.
 
@@ -10,7 +11,7 @@ DEMO := runs/demo
 TRAIN := $(BIN)/sskeras train --data $(DEMO)/films/manifest.csv --labeled 0.05 \
 	--class-weight 1 1 2 --filters 16 32 --learning-rate 0.003 --decay cosine --epochs 20 --seed 0
 
-.PHONY: demo test
+.PHONY: demo test tutorials
 
 demo: $(DEMO)/supervised/metrics.json $(DEMO)/ssresnet/metrics.json
 	$(BIN)/sskeras compare $(DEMO)/supervised $(DEMO)/ssresnet
@@ -18,6 +19,9 @@ demo: $(DEMO)/supervised/metrics.json $(DEMO)/ssresnet/metrics.json
 
 test: $(VENV)/installed
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+tutorials: $(VENV)/installed
+	$(BIN)/python tutorials/build.py
 
 $(VENV)/installed: setup.py
 	$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'sskeras needs Python 3.11 or newer; try make PYTHON=python3.12')"

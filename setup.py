@@ -25,7 +25,8 @@ setup(
     ],
     extras_require={
         "gpu": ["tensorflow[and-cuda]>=2.19"],
-        "tutorials": ["jupyterlab"],
+        # Makes notebooks from their sources; MIT and BSD-3, 1 MB beside jupyterlab.
+        "tutorials": ["jupyterlab", "jupytext", "nbclient", "ipykernel"],
         # JPEG Lossless, JPEG-LS and 12-bit JPEG in DICOM; Apache-2.0 and BSD, 13 MB.
         "dicom": ["python-gdcm"],
         "onnx": ["onnx", "tf2onnx"],  # what Keras exports with; Apache-2.0, 19 MB
@@ -45,6 +46,9 @@ setup(
             "tf2onnx",
             "onnxruntime",
             "ai-edge-litert",
+            "jupytext",
+            "nbclient",
+            "ipykernel",
         ],
     },
     entry_points={"console_scripts": ["sskeras = sskeras.cli:main"]},

@@ -1,5 +1,6 @@
 """Export to a SavedModel that takes pictures and needs no sskeras."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -103,7 +104,19 @@ def _write(model, folder):
     archive.add_endpoint("serve", serve, input_signature=[spec])
     spec = tf.TensorSpec((None,), tf.string, name="encoded")
     archive.add_endpoint("serve_bytes", serve_bytes, input_signature=[spec])
-    archive.write_out(str(folder), verbose=False)
+    with _quiet(tf.get_logger()):  # It tells where the partial folder is.
+        archive.write_out(str(folder), verbose=False)
+
+
+@contextlib.contextmanager
+def _quiet(logger):
+    """Nothing but warnings is logged."""
+    before = logger.level
+    logger.setLevel("WARNING")
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
 
 
 def _answer(model):

@@ -1,0 +1,97 @@
+"""Makes the notebooks of a folder from their sources, with outputs.
+
+    python tutorials/build.py              # all of them: make tutorials
+    python tutorials/build.py 02 05        # those whose names begin so
+
+A source is a Python file in the percent format of jupytext, and the only thing to edit.
+Cells tagged `check` hold what a lesson claims as assertions; tests run them, notebooks
+do not show them. What goes to standard error is left out.
+"""
+
+import argparse
+import base64
+import os
+import time
+from pathlib import Path
+
+import jupytext
+import nbclient
+import nbformat
+
+HERE = Path(__file__).parent
+FAST = "SSKERAS_FAST"  # In the environment: seconds in place of minutes, for tests.
+LARGEST_PICTURE = 300_000  # Bytes.
+KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
+
+
+def main():
+    """Makes the notebooks that the command line names."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("names", nargs="*", help="beginnings of names (all)")
+    names = parser.parse_args().names or [""]
+    for source in sources():
+        if any(source.name.startswith(name) for name in names):
+            start = time.perf_counter()
+            print(f"{source.relative_to(HERE)} ...", end=" ", flush=True)
+            write(source, execute(notebook(source), source.parent))
+            print(f"{time.perf_counter() - start:.0f} s", flush=True)
+
+
+def sources():
+    """The lessons in order, then their solutions."""
+    return sorted(HERE.glob("[0-9]*.py")) + sorted(HERE.glob("solutions/[0-9]*.py"))
+
+
+def notebook(source, checks=False):
+    """The notebook of a source, not executed yet.
+
+    Args:
+        source: Path.
+        checks: Whether it has the cells that are tagged `check`.
+    """
+    made = jupytext.read(source)
+    made.metadata = {"kernelspec": KERNEL, "accelerator": "GPU"}
+    made.cells = [cell for cell in made.cells if checks or not is_check(cell)]
+    for number, cell in enumerate(made.cells):
+        cell["id"] = f"cell-{number:02d}"  # The same in every build.
+        cell.metadata = {}
+    return made
+
+
+def is_check(cell):
+    return "check" in cell.metadata.get("tags", ())
+
+
+def execute(made, folder, fast=False):
+    """Runs a notebook in a folder, in a kernel of its own, and returns it."""
+    environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "2", "PYTHONHASHSEED": "0"}
+    if fast:
+        environment[FAST] = "1"
+    client = nbclient.NotebookClient(
+        made, timeout=1200, resources={"metadata": {"path": str(folder)}}
+    )
+    client.execute(env=environment)
+    return clean(made)
+
+
+def clean(made):
+    """Leaves out what is noise in an executed notebook, and refuses large pictures."""
+    for cell in made.cells:
+        cell.metadata = {}
+        if cell.cell_type == "code":
+            cell.outputs = [o for o in cell.outputs if o.get("name") != "stderr"]
+            for output in cell.outputs:
+                picture = output.get("data", {}).get("image/png", "")
+                if len(base64.b64decode(picture)) > LARGEST_PICTURE:
+                    raise ValueError(f"A picture is too large, below\n{cell.source}")
+    return made
+
+
+def write(source, made):
+    """Writes the notebook beside its source."""
+    nbformat.validate(made)
+    nbformat.write(made, source.with_suffix(".ipynb"))
+
+
+if __name__ == "__main__":
+    main()
