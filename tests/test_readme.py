@@ -81,6 +81,7 @@ def test_the_method_of_the_readme_learns(batch):
     exec(example, names)
     mine = names["EntropyMinimization"]
     assert issubclass(mine, methods.Method) and len(example.splitlines()) <= 22
+    keras.utils.set_random_seed(0)
     model = mine(networks.resnet((16, 16, 1), 3, filters=(4, 8)))
     model.compile(keras.optimizers.Adam(0.01), metrics=["accuracy"])
     history = model.fit(*batch, epochs=30, verbose=0).history
