@@ -1,7 +1,7 @@
 # make demo   trains on the phantom films and prints a table
 # make test   runs all tests
 # make tutorials   executes the notebooks anew
-# Both make their own virtual environment in .venv first; PYTHON names the
+# Each makes its own virtual environment in .venv first; PYTHON names the
 # interpreter to make it with.
 
 PYTHON ?= python3

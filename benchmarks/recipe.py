@@ -16,9 +16,11 @@ import itertools
 import common
 import keras
 import numpy as np
+from sklearn.metrics import accuracy_score, f1_score
 from sklearn.model_selection import StratifiedGroupKFold
 
 from sskeras import augment, data, evaluate, methods, networks, set_precision
+from sskeras.experiments.train import taught
 from sskeras.networks import discriminant
 from sskeras.networks.discriminant import PatchDictionary
 
@@ -59,7 +61,7 @@ def split(y, patients, fold):
 
 def hidden(y, held, seed):
     """Labels of the films that are not held out: as many as `SHARE` of all keeps."""
-    kept = np.full(len(y), -1)
+    kept = np.full(len(y), -1, "int32")
     rng = np.random.default_rng(seed)
     for c in np.unique(y):
         free = np.flatnonzero((y == c) & ~held)
@@ -74,13 +76,9 @@ def scores(y, held, logits):
     share = np.mean(y == rare)
     common_ones, rare_ones = np.sum(truth != rare), np.sum(truth == rare)
     weight = np.where(truth == rare, share / (1 - share) * common_ones / rare_ones, 1.0)
-    f = []
-    for c in np.unique(y):
-        right = np.sum(weight * ((truth == c) & (seen == c)))
-        called, there = np.sum(weight * (seen == c)), np.sum(weight * (truth == c))
-        f.append(2 * right / (called + there))
-    accuracy = np.sum(weight * (seen == truth)) / weight.sum()
-    return accuracy, np.mean(f), f[rare]
+    accuracy = accuracy_score(truth, seen, sample_weight=weight)
+    f = f1_score(truth, seen, average=None, sample_weight=weight, labels=np.unique(y))
+    return accuracy, f.mean(), f[rare]
 
 
 def patches(x, y, folds):
@@ -103,27 +101,21 @@ def patches(x, y, folds):
 def features(x, held, count, size, grid):
     """Features of the training films and of those held out."""
     dictionary = PatchDictionary(count, size, grid=grid)
-    dictionary(x[:1])
+    network = keras.Sequential([keras.Input(x.shape[1:]), dictionary])
     dictionary.adapt(x[~held])
-    return [in_parts(dictionary, x[rows]) for rows in (~held, held)]
-
-
-def in_parts(network, x):
-    parts = [network(x[i : i + BATCH]) for i in range(0, len(x), BATCH)]
-    return np.concatenate([keras.ops.convert_to_numpy(part) for part in parts])
+    return [network.predict(x[rows], BATCH, verbose=0) for rows in (~held, held)]
 
 
 def alone(found, labels, y, held):
     """Scores of a second judge whose network says nothing."""
     train, test = found
+    share = discriminant.share_of_labels(labels, int(y.max()) + 1)
+    nothing = [np.zeros((len(part), len(share)), "float32") for part in found]
     judge = discriminant.SecondJudge(discriminant.rarest(y))
-    counts = np.bincount(labels[labels >= 0])
-    nothing = np.random.default_rng(0).normal(0, 1e-6, (len(y), len(counts)))
-    nothing = nothing.astype("float32")
-    judge([nothing[:1], train[:1]])
-    judge.adapt(nothing[: len(train)], train, labels, counts / counts.sum())
-    judge.scale.assign([np.full(len(counts), 1e9), judge.scale[1]])
-    return scores(y, held, np.asarray(judge([nothing[: len(test)], test])))
+    judge([nothing[0][:1], train[:1]])
+    judge.adapt(nothing[0], train, labels, share)
+    answers = judge([nothing[1], test])
+    return scores(y, held, keras.ops.convert_to_numpy(answers))
 
 
 def steps(x, y, folds):
@@ -135,9 +127,7 @@ def steps(x, y, folds):
         labels, films = hidden(y, held, seed), x[~held]
         teacher = trained(films, labels, seed)
         judged = networks.with_second_judge(teacher, films, labels)
-        answers = in_parts(judged, films)
-        answers[:, discriminant.rarest(y)] = -np.inf
-        learned = np.where(labels >= 0, labels, answers.argmax(-1)).astype("int32")
+        learned = taught(labels, judged.predict(films, BATCH, verbose=0))
         share = {discriminant.rarest(y): 0.2}
         student = trained(films, learned, seed, augment.Strong(), class_share=share)
         both = networks.with_second_judge(student, films, labels)
@@ -147,7 +137,7 @@ def steps(x, y, folds):
             "student": student,
             "student, second judge": both,
         }.items():
-            found = scores(y, held, in_parts(network, x[held]))
+            found = scores(y, held, network.predict(x[held], BATCH, verbose=0))
             results.setdefault(name, []).append(found)
             print(name, seed, *(f"{100 * score:.1f}" for score in found), flush=True)
     rows = [[name, *cells(found)] for name, found in results.items()]

@@ -200,6 +200,12 @@ def test_a_class_without_labels_is_not_the_rarest(hidden):
         discriminant.rarest(np.full(5, -1))
 
 
+def test_a_class_without_labels_leaves_the_answers_finite(network, films, hidden):
+    without = np.where(hidden == 2, -1, hidden)
+    judged = networks.with_second_judge(network, films[0], without)
+    assert np.isfinite(judged.predict(films[0], verbose=0)).all()
+
+
 def test_a_picture_too_small_for_the_grid_is_said():
     with pytest.raises(ValueError, match="needs pictures of 8 pixels"):
         PatchDictionary()(np.zeros((1, 6, 20, 1)))

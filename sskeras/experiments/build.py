@@ -9,7 +9,7 @@ from sskeras import augment, data, methods, networks
 from sskeras.data.sampling import list_parts
 from sskeras.experiments.settings import RAREST
 from sskeras.methods.base import BASE_ARGUMENTS
-from sskeras.networks.discriminant import rarest
+from sskeras.networks.discriminant import rarest, share_of_labels
 
 # Networks of this package, and the paths that they have.
 OWN_NETWORKS = {
@@ -104,7 +104,7 @@ def method_arguments(method, settings, classes, y):
     found = {
         "num_images": len(y),
         "labeled_share": labeled_share(settings, classes, y),
-        "class_prior": class_prior(classes, y),
+        "class_prior": tuple(share_of_labels(y, len(classes))),
         "annealing_steps": settings.epochs * steps,
     }
     arguments = found | settings.arguments
@@ -132,12 +132,6 @@ def labeled_share(settings, classes, y):
     parts = list_parts(y, **sampling(settings, classes, y))
     labeled = [size * np.mean(y[rows] >= 0) for _, rows, size in parts]
     return float(sum(labeled) / settings.batch_size)
-
-
-def class_prior(classes, y):
-    """Share of each class among the labeled images."""
-    known = np.bincount(y[y >= 0], minlength=len(classes))
-    return tuple(known / known.sum())
 
 
 def sampling(settings, classes, y):

@@ -100,9 +100,12 @@ def labels(settings, x, y, folder, cache):
     if not teacher.metrics.exists():
         print(f"The teacher, in '{teacher.path}':", flush=True)
         train(teacher_settings(settings), teacher.path, cache)
-    model = use.load(teacher.path)
-    common = use.predict(model, x)
-    common[:, rarest(y)] = 0
+    return taught(y, use.predict(use.load(teacher.path), x))
+
+
+def taught(y, answers):
+    """The labels; where there is none, the likeliest class but for the rarest."""
+    common = np.where(np.arange(answers.shape[-1]) == rarest(y), -np.inf, answers)
     return np.where(y >= 0, y, common.argmax(-1)).astype(y.dtype)
 
 

@@ -178,6 +178,7 @@ class SecondJudge(layers.Layer):
         others = y != self.rare
         judges = ops.convert_to_numpy(self.judges(logits, features))[:, others]
         scale = judges.std(axis=1)
+        scale[scale == 0] = 1  # A judge that always says the same, as without labels.
         scores = (judges / scale[:, None]).sum(axis=0)
         levels = [np.quantile(scores[:, c], 1 - share[c]) for c in classes]
         self.scale.assign(scale)
@@ -228,6 +229,12 @@ def rarest(y):
     return int(classes[np.argmin(counts)])
 
 
+def share_of_labels(y, num_classes):
+    """Share of each class among the labels, of shape `(num_classes,)`."""
+    counts = np.bincount(y[y >= 0], minlength=num_classes)
+    return counts / counts.sum()
+
+
 def drawn(y, rare, seed):
     """Rows to adapt to: at most `IMAGES` of all, of the labeled and of the rare."""
     rng = np.random.default_rng(seed)
@@ -262,8 +269,7 @@ def with_second_judge(network, x, y, class_prior=None, seed=0):
     rare = rarest(y)
     logits, *others = network.outputs
     if class_prior is None:
-        counts = np.bincount(y[y >= 0], minlength=logits.shape[-1])
-        class_prior = counts / counts.sum()
+        class_prior = share_of_labels(y, logits.shape[-1])
     pictures = network.inputs[0]
     strides = max(min(pictures.shape[1:3]) // 32, 1)  # As fine at every size.
     dictionary = PatchDictionary(strides=strides, name="patches")
