@@ -54,19 +54,24 @@ def grad_cam(method, pictures, classes=None, path=0, batch_size=64):
 
 
 def last_feature_map(output):
-    """The tensor `(batch, height, width, channels)` nearest before an output."""
-    tensor = output
-    while len(tensor.shape) != 4:
-        tensor = tensor._keras_history.operation.input
-        if isinstance(tensor, (list, tuple)):
-            break
-    if isinstance(tensor, (list, tuple)) or _is_input(tensor):
+    """The tensor `(batch, height, width, channels)` nearest before an output.
+
+    Of a second judge it is the network's: discriminants see pictures, not features.
+    """
+    found = _feature_map(output)
+    if found is None:
         raise ValueError(
             "Grad-CAM needs a network that pools a feature map of shape (batch, "
             f"height, width, channels) in the end. Received: {output}"
         )
-    return tensor
+    return found
 
 
-def _is_input(tensor):
-    return isinstance(tensor._keras_history.operation, keras.layers.InputLayer)
+def _feature_map(tensor):
+    operation = tensor._keras_history.operation
+    if isinstance(operation, keras.layers.InputLayer):
+        return None
+    if len(tensor.shape) == 4:
+        return tensor
+    found = map(_feature_map, keras.tree.flatten(operation.input))
+    return next((features for features in found if features is not None), None)

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from sskeras import export, load_model, methods, networks
+from sskeras import explain, export, load_model, methods, networks
 from sskeras.networks import discriminant
 from sskeras.networks.discriminant import PatchDictionary, SecondJudge
 
@@ -209,3 +209,17 @@ def test_a_class_without_labels_leaves_the_answers_finite(network, films, hidden
 def test_a_picture_too_small_for_the_grid_is_said():
     with pytest.raises(ValueError, match="needs pictures of 8 pixels"):
         PatchDictionary()(np.zeros((1, 6, 20, 1)))
+
+
+def test_grad_cam_of_a_judged_network_is_that_of_its_log_odds(films, network, judged):
+    """Discriminants see pictures, not feature maps; a scale changes no map."""
+    pictures, named = films[0][:8], [0, 1] * 4
+    logits = network.outputs[0]
+    others = keras.ops.where(np.eye(3) == 1, -1e9, logits[:, None])
+    odds = keras.Model(network.inputs, logits - keras.ops.logsumexp(others, axis=-1))
+    maps = [
+        explain.grad_cam(methods.Supervised(seen), pictures, named)
+        for seen in (odds, judged)
+    ]
+    assert maps[1].max() == 1
+    np.testing.assert_allclose(maps[1], maps[0], atol=1e-3)
