@@ -15,6 +15,7 @@ import tempfile
 import warnings
 from pathlib import Path
 
+from sskeras.experiments import workers
 from sskeras.experiments.folder import RunFolder, write_json, write_text
 from sskeras.experiments.reproduce import TABLES, defaults
 from sskeras.experiments.settings import DECAYS, PRESETS, VIEWS, Settings
@@ -144,6 +145,8 @@ def _train_options(option, default):
     option(
         "--cache", help="folder for decoded pictures; without it they stay in memory"
     )
+    here = "processes on this machine that train together; on others see TF_CONFIG"
+    option("--workers", type=int, default=1, metavar="N", help=f"{here} (1)")
 
 
 def _setting(option, default):
@@ -201,6 +204,9 @@ def train(arguments):
     given["class_share"] = dict(given["class_share"])
     names = [field.name for field in dataclasses.fields(Settings)]
     settings = Settings(**{name: given[name] for name in names})
+    if arguments.workers > 1 and not workers.cluster():
+        workers.launch(arguments.workers)
+        return
     _load_tensorflow()
     from sskeras.experiments.train import train
 

@@ -201,7 +201,7 @@ def test_images_that_are_all_known_cost_nothing():
 
 def drawn_shares(rows):
     """The shares and partners of the first draw of `given("MixMatch")`, as a matrix."""
-    unmixed = np.eye(rows, dtype="float32")
+    unmixed = np.split(np.eye(rows, dtype="float32"), 2)
     return given("MixMatch").mix(unmixed, unmixed)[0].numpy()
 
 
@@ -232,8 +232,8 @@ def test_mixmatch_equals_a_naive_loop(divisor):
 
 def test_shares_are_at_least_one_half_and_partners_a_permutation():
     model, rows = given("MixMatch"), 2000
-    pictures = np.eye(rows, dtype="float32").reshape(rows, rows, 1, 1)
-    shares, targets = model.mix(pictures, np.eye(rows, dtype="float32"))
+    unmixed = np.split(np.eye(rows, dtype="float32"), 2)
+    shares, targets = model.mix([part[..., None, None] for part in unmixed], unmixed)
     shares = np.array(shares)[:, :, 0, 0]
     np.testing.assert_array_equal(targets, shares)
     own = np.diag(shares)

@@ -28,6 +28,7 @@ def batches(
     with_index=False,
     class_balanced=False,
     class_share=None,
+    strategy=None,
 ):
     """Stream shuffled batches `(x, y)` without end.
 
@@ -58,11 +59,15 @@ def batches(
             (`{2: 0.3}`, B = 8), whose released code walks the others in slices of B
             and overwrites random places: it skips the images overwritten, so that
             its epoch is shorter, and fills a short last batch with zeros.
+        strategy: None, or a `tf.distribute.Strategy` of which each replica reads its
+            own rows of every batch and no others. Without it `fit` cuts the batches
+            into shares, for which each machine reads all of them.
 
     Returns:
-        tf.data.Dataset of `(x, y)`: x `(B, height, width, channels)` in the dtype of
-        `x`, y int32 `(B,)`. With index: `((x, index), y)`, index int32 `(B,)`.
-        Infinite: give `steps_per_epoch` to `fit`.
+        tf.data.Dataset (with a strategy, a tf.distribute.DistributedDataset) of
+        `(x, y)`: x `(B, height, width, channels)` in the dtype of `x`, y int32 `(B,)`.
+        With index: `((x, index), y)`, index int32 `(B,)`. Infinite: give
+        `steps_per_epoch` to `fit`.
 
     Raises:
         ValueError: If the shapes or numbers do not fit together.
@@ -89,26 +94,50 @@ def batches(
     x = x if sharded else np.asarray(x)  # of a memmap this is a view, not a copy
     drawings = [drawing(*part, seed) for part in parts]
 
-    def draw(step):
-        rows = np.concatenate([rows_at(step) for rows_at in drawings])
-        return x.read(rows) if sharded else x[rows], rows, y[rows]
+    def stream(first=0, own=1, pieces=1):
+        """Of the pieces into which each step is cut, `own` from the `first` on."""
 
-    def batch(step):
-        types = (tf.string if sharded else x.dtype, tf.int32, tf.int32)
-        images, index, labels = tf.numpy_function(draw, [step], types)
+        def draw(number):
+            step, piece = divmod(number, own)
+            rows = np.concatenate([rows_at(step) for rows_at in drawings])
+            rows = np.array_split(rows, pieces)[first + piece]
+            return x.read(rows) if sharded else x[rows], rows, y[rows]
+
+        def batch(number):
+            types = (tf.string if sharded else x.dtype, tf.int32, tf.int32)
+            images, index, labels = tf.numpy_function(draw, [number], types)
+            if sharded:
+                images = x.decode(images)
+            size = None if batch_size % pieces else batch_size // pieces
+            images.set_shape((size, *x.shape[1:]))
+            index.set_shape((size,))
+            labels.set_shape((size,))
+            return ((images, index) if with_index else images), labels
+
+        numbers = tf.data.Dataset.counter(start * own)
+        found = numbers.map(batch, tf.data.AUTOTUNE, deterministic=True)
         if sharded:
-            images = x.decode(images)
-        images.set_shape((batch_size, *x.shape[1:]))
-        index.set_shape((batch_size,))
-        labels.set_shape((batch_size,))
-        return ((images, index) if with_index else images), labels
+            return one_thread_each(found.prefetch(2))
+        return found.prefetch(tf.data.AUTOTUNE)
 
     end_streams_at_exit()
-    steps = tf.data.Dataset.counter(start)
-    stream = steps.map(batch, tf.data.AUTOTUNE, deterministic=True)
-    if sharded:
-        return one_thread_each(stream.prefetch(2))
-    return stream.prefetch(tf.data.AUTOTUNE)
+    return stream() if strategy is None else cut(stream, batch_size, strategy)
+
+
+def cut(stream, batch_size, strategy):
+    """A stream of which each replica of a strategy reads its piece of each step."""
+    pieces = strategy.num_replicas_in_sync
+    if batch_size < pieces:
+        raise ValueError(
+            f"batch_size must be {pieces} or more, an image for each replica. "
+            f"Received: {batch_size}"
+        )
+
+    def of_one_machine(context):
+        own = pieces // context.num_input_pipelines
+        return stream(context.input_pipeline_id * own, own, pieces)
+
+    return strategy.distribute_datasets_from_function(of_one_machine)
 
 
 def steps_per_epoch(

@@ -37,7 +37,7 @@ class Checkpoint(keras.callbacks.Callback):
             with np.load(self.path) as stored:
                 self.history[:] = json.loads(str(stored["history"]))
                 values = [stored[str(i)] for i in range(len(stored.files) - 1)]
-            for variable, value in zip(_state(model), values, strict=True):
+            for variable, value in zip(state(model), values, strict=True):
                 variable.assign(value)
         except Exception as error:
             raise ValueError(
@@ -49,11 +49,12 @@ class Checkpoint(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         logs = {name: float(value) for name, value in logs.items()}
         self.history.append({"epoch": epoch + 1, **logs})
-        arrays = map(keras.ops.convert_to_numpy, _state(self.model))
+        arrays = map(keras.ops.convert_to_numpy, state(self.model))
         values = {str(i): array for i, array in enumerate(arrays)}
         with whole(self.path) as partial, open(partial, "wb") as file:
             np.savez(file, history=json.dumps(self.history), **values)
 
 
-def _state(model):
+def state(model):
+    """All that a training changes: variables of the model and of its optimizer."""
     return [*model.variables, *model.optimizer.variables]

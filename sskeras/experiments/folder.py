@@ -115,9 +115,10 @@ class RunFolder:
             )
         return json.loads(self.settings.read_text("utf-8"))
 
-    def finish(self, scores):
+    def finish(self, scores, replicas=1):
         """Writes the scores and where they come from: the run is finished."""
         settings = json.loads(self.settings.read_text("utf-8"))
-        origin = {"settings": settings, "provenance": provenance()}
+        found = provenance() | {"replicas": replicas}
+        origin = {"settings": settings, "provenance": found}
         write_json(self.metrics, {**scores, **origin})
         self.checkpoint.unlink(missing_ok=True)

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from sskeras import data, export, methods, networks, plots
-from sskeras.experiments import build, use
-from sskeras.experiments.checkpoint import Checkpoint
+from sskeras.experiments import build, use, workers
+from sskeras.experiments.checkpoint import Checkpoint, state
 from sskeras.experiments.folder import RunFolder, whole, write_text
 from sskeras.networks.discriminant import rarest
 from sskeras.precision import choose
@@ -20,7 +20,8 @@ from sskeras.precision import choose
 def train(settings, out, cache=None):
     """Trains, evaluates on the test split after the last epoch, and exports.
 
-    An interrupted run is taken up after its last whole epoch.
+    An interrupted run is taken up after its last whole epoch. On several devices or
+    machines, see `workers`, a batch is still a batch of all of them.
 
     Args:
         settings: A `Settings`.
@@ -31,6 +32,7 @@ def train(settings, out, cache=None):
     Returns:
         The scores of `evaluate.scores`.
     """
+    strategy = workers.strategy()  # TensorFlow wants it before all else.
     rows, test_rows, classes, y = read(settings)
     folder = RunFolder(out)
     settings = with_precision(settings, folder)
@@ -39,25 +41,35 @@ def train(settings, out, cache=None):
     with precision(settings.precision):
         if settings.teacher:  # What is wrong with it is said now, too.
             build.model(teacher_settings(settings), classes, y)
-        model = build.model(settings, classes, y)
+        with strategy.scope():
+            model = build.model(settings, classes, y)
+    workers.agree("settings", content)
     print(summary(classes, y, settings), flush=True)
-    x, x_test = (
-        data.open_pictures(part, settings.image_size, settings.channels, cache)
-        for part in (rows, test_rows)
-    )
-    folder.start(content)  # Whatever is wrong has been said by now.
+    size = settings.image_size, settings.channels, cache
+    x = data.open_pictures(rows, *size)
+    if workers.is_chief():
+        x_test = data.open_pictures(test_rows, *size)
+        folder.start(content)  # Whatever is wrong has been said by now.
     with data.shards.plain_errors():
         fit(model, x, labels(settings, x, y, folder, cache), settings, folder)
+    if workers.is_chief():
+        model = on_one_device(model, settings, y)
         if settings.second_judge:
             model = judged(model, x, y, settings.seed)
-    scores = evaluate_test(model, x_test, test_rows, folder)
+        finish(model, x_test, test_rows, folder)
+    workers.agree("results", out)  # A student waits for the teacher's.
+    return json.loads(folder.metrics.read_text("utf-8"))
+
+
+def finish(model, x, rows, folder):
+    """Scores and exports a trained method."""
+    scores = evaluate_test(model, x, rows, folder)
     with whole(folder.model) as partial:
         model.save(partial)
     if not folder.saved_model.exists():
         print("Exporting, then comparing in a process of its own ...", flush=True)
         export.saved_model(model, folder.saved_model)
-    folder.finish(scores)
-    return scores
+    folder.finish(scores, workers.strategy().num_replicas_in_sync)
 
 
 def read(settings):
@@ -125,30 +137,46 @@ def judged(model, x, y, seed):
 
 def fit(model, x, y, settings, folder):
     """Trains to the last epoch; writes history and learning curves."""
-    history = []
+    history, strategy, chief = [], workers.strategy(), workers.is_chief()
     checkpoint = Checkpoint(folder.checkpoint, history)
     done = checkpoint.restore(model)
+    workers.agree("checkpoint", done)
     if done:
         print(f"Taking up the run after epoch {done} of {settings.epochs}.", flush=True)
     steps = build.steps_per_epoch(settings, model.class_names, y)
-    model.fit(
-        data.batches(
-            x,
-            y,
-            seed=settings.seed,
-            start=done * steps,
-            with_index=model.needs_index,
-            **build.sampling(settings, model.class_names, y),
-        ),
-        epochs=settings.epochs,
-        initial_epoch=done,
-        steps_per_epoch=steps,
-        callbacks=[checkpoint],
-        verbose=1 if sys.stdout.isatty() else 2,
-        shuffle=False,
+    stream = data.batches(
+        x,
+        y,
+        seed=settings.seed,
+        start=done * steps,
+        with_index=model.needs_index,
+        strategy=strategy if strategy.num_replicas_in_sync > 1 else None,
+        **build.sampling(settings, model.class_names, y),
     )
-    write_text(folder.history, pd.DataFrame(history).to_csv(index=False))
-    plots.save(plots.learning_curves(history), folder.path / "learning_curves.png")
+    with workers.plain_errors():
+        model.fit(
+            stream,
+            epochs=settings.epochs,
+            initial_epoch=done,
+            steps_per_epoch=steps,
+            callbacks=[checkpoint] if chief else [],
+            verbose=(1 if sys.stdout.isatty() else 2) if chief else 0,
+            shuffle=False,
+        )
+    if chief:
+        write_text(folder.history, pd.DataFrame(history).to_csv(index=False))
+        plots.save(plots.learning_curves(history), folder.path / "learning_curves.png")
+
+
+def on_one_device(model, settings, y):
+    """The same method, so that predicting and saving need no other device."""
+    if workers.strategy().num_replicas_in_sync == 1:
+        return model
+    with precision(settings.precision):
+        alone = build.model(settings, model.class_names, y)
+    for variable, value in zip(state(alone), state(model), strict=True):
+        variable.assign(keras.ops.convert_to_numpy(value))
+    return alone
 
 
 def evaluate_test(model, x, rows, folder):

@@ -150,7 +150,8 @@ class Method(keras.Model):
             self.trackers[name].update_state(value, sample_weight=size)
         labeled = sskeras_losses.is_labeled(y)
         probabilities = ops.softmax(logits)
-        return self.compute_metrics(x, ops.maximum(y, 0), probabilities, labeled)
+        shown = self.compute_metrics(x, ops.maximum(y, 0), probabilities, labeled)
+        return replicas.reducible(shown)
 
     def divisor(self, y, kind="batch"):
         """What a sum over the batch is divided by.
@@ -213,12 +214,27 @@ class Method(keras.Model):
         with self.distribute_strategy.scope():
             self.optimizer.build(self.trainable_variables)
 
+    def _maybe_symbolic_build(self, iterator=None, data_batch=None):
+        # Keras would build the metrics with a mean of what all workers read, which
+        # fails (keras issue 20585). Any batch will do.
+        shape = self.network.input_shape[1:]
+        batch = np.zeros((1, *shape), "float32"), np.zeros(1, "int32")
+        super()._maybe_symbolic_build(data_batch=batch)
+
     def fit(
-        self, x=None, y=None, *args, class_weight=None, sample_weight=None, **kwargs
+        self,
+        x=None,
+        y=None,
+        batch_size=None,
+        *args,
+        class_weight=None,
+        sample_weight=None,
+        **kwargs,
     ):
         """As `keras.Model.fit`, with `y == -1` where the label is unknown."""
         checks.no_fit_weights(class_weight, sample_weight, self)
         checks.labels(y, self)
+        checks.shares(x, batch_size, self)
         checks.enough_labels(y, self)
         if self.needs_index and y is not None:
             if not isinstance(x, tuple):
@@ -226,12 +242,18 @@ class Method(keras.Model):
             checks.enough_memory(x[1], self)
         if isinstance(kwargs.get("validation_data"), (tuple, list)):
             checks.labels(kwargs["validation_data"][1], self)
-        return super().fit(x, y, *args, **kwargs)
+        return super().fit(x, y, batch_size, *args, **kwargs)
 
-    def evaluate(self, x=None, y=None, *args, **kwargs):
+    def evaluate(self, x=None, y=None, batch_size=None, *args, **kwargs):
         """As `keras.Model.evaluate`; images with `y == -1` are not scored."""
         checks.labels(y, self)
-        return super().evaluate(x, y, *args, **kwargs)
+        checks.shares(x, batch_size, self)
+        return super().evaluate(x, y, batch_size, *args, **kwargs)
+
+    def predict(self, x, batch_size=None, *args, **kwargs):
+        """As `keras.Model.predict`: probabilities of shape `(images, classes)`."""
+        checks.shares(x, batch_size, self)
+        return super().predict(x, batch_size, *args, **kwargs)
 
     # Saving. Keras asks for the last method because `compile` is overridden.
 

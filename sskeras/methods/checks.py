@@ -4,6 +4,7 @@ import warnings
 
 import keras
 import numpy as np
+import tensorflow as tf
 from keras import ops
 
 
@@ -185,6 +186,31 @@ def enough_memory(index, method):
             f"{type(method).__name__} keeps something for each of `num_images="
             f"{method.num_images}` training images, counted from 0. Received: images "
             f"{np.min(index)} to {np.max(index)}"
+        )
+
+
+def shares(x, batch_size, method):
+    """Raises where the last batch of an array leaves a processor without images.
+
+    TensorFlow's convolutions on processors get the shape of an empty batch wrong.
+    """
+    replicas = method.distribute_strategy.num_replicas_in_sync
+    x = x[0] if isinstance(x, tuple) else x
+    if (
+        replicas == 1
+        or not hasattr(x, "shape")
+        or tf.config.list_physical_devices("GPU")
+    ):
+        return
+    size = batch_size or 32  # Keras's.
+    share = -(-size // replicas)
+    last = len(x) % size or size
+    if -(-last // share) < replicas:
+        raise ValueError(
+            f"The last batch has {last} images, cut into shares of {share} for "
+            f"{replicas} replicas, so that one gets none. Choose another `batch_size`, "
+            "or train on `data.batches`, whose batches are all full. Received: "
+            f"{len(x)} images, batch_size={batch_size}"
         )
 
 

@@ -8,7 +8,7 @@ import keras
 from keras import ops
 
 from sskeras import augment, losses, schedules
-from sskeras.methods import checks, pseudo
+from sskeras.methods import checks, pseudo, replicas
 from sskeras.methods.base import DIVISORS, Method
 
 
@@ -18,8 +18,8 @@ class MixMatch(Method):
 
     The target of an unlabeled image is the mean prediction for its two views,
     sharpened. Each view is mixed with a random other, which never has the larger
-    share. Batch normalization sees the plain views, when targets
-    are guessed, and the mixed ones. On several replicas, each mixes its own images.
+    share. Batch normalization sees the plain views, when targets are guessed, and the
+    mixed ones. Partners come from the global batch: several replicas exchange pictures.
 
     Args:
         network: A model with one output of logits.
@@ -78,8 +78,8 @@ class MixMatch(Method):
         target = self.targets(y, guess)
         logits, mixed = plain, [target, target]
         if training:
-            views, mixed = self.mix(ops.concatenate(views), ops.concatenate(mixed))
-            logits = self.network(views, training=True)
+            pictures, mixed = self.mix(views, mixed)
+            logits = self.network(pictures, training=True)
             logits = ops.split(ops.cast(logits, "float32"), 2)
             mixed = ops.split(mixed, 2)
         supervised = [
@@ -117,19 +117,22 @@ class MixMatch(Method):
         label = losses.one_hot(y, self.num_classes)
         return ops.where(ops.expand_dims(y, -1) >= 0, label, guess)
 
-    def mix(self, pictures, target):
+    def mix(self, views, targets):
         """Mixes each row with another; its own share λ' is at least one half."""
-        rows = ops.shape(pictures)[0]
-        share = keras.random.beta((rows,), self.alpha, self.alpha, seed=self.draws)
-        share = ops.maximum(share, 1.0 - share)
-        partner = keras.random.shuffle(ops.arange(rows), seed=self.draws)
+        own, batch = replicas.rows(ops.shape(views[0])[0])
+        own = ops.concatenate([own, batch + own])
+        share = keras.random.beta((2 * batch,), self.alpha, self.alpha, seed=self.draws)
+        share = ops.take(ops.maximum(share, 1.0 - share), own)
+        partner = keras.random.shuffle(ops.arange(2 * batch), seed=self.draws)
+        partner = ops.take(partner, own)
 
         def mixed(values):
-            wide = ops.reshape(share, (-1, *[1] * (len(values.shape) - 1)))
-            other = ops.take(values, partner, axis=0)
-            return wide * values + (1.0 - wide) * other
+            wide = ops.reshape(share, (-1, *[1] * (len(values[0].shape) - 1)))
+            everything = ops.concatenate([replicas.gather(part) for part in values])
+            other = ops.take(everything, partner, axis=0)
+            return wide * ops.concatenate(values) + (1.0 - wide) * other
 
-        return mixed(ops.cast(pictures, "float32")), mixed(target)
+        return mixed([ops.cast(view, "float32") for view in views]), mixed(targets)
 
     def supervised(self, y, target, logits):
         """Cross entropy of the labeled rows with targets that may be mixed."""

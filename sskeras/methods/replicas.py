@@ -18,7 +18,30 @@ def mean(value):
 
 def gather(rows):
     """The rows of all replicas, one below the other."""
-    return _context().all_gather(rows, axis=0) if _several() else rows
+    # What a step is given has no device, and TensorFlow gathers to that device.
+    return _context().all_gather(tf.identity(rows), axis=0) if _several() else rows
+
+
+def rows(count):
+    """Where the rows of this replica stand in the global batch, and its size.
+
+    Args:
+        count: Number of rows on this replica, an integer scalar.
+    """
+    if not _several():
+        return tf.range(count), count
+    counts = _context().all_gather(tf.reshape(count, [1]), axis=0)
+    before = tf.reduce_sum(counts[: _context().replica_id_in_sync_group])
+    return before + tf.range(count), tf.reduce_sum(counts)
+
+
+def reducible(logs):
+    """Logs as `fit` can reduce them: those of several machines need an axis."""
+    strategy = tf.distribute.get_strategy()
+    several = isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy) and (
+        strategy.extended._in_multi_worker_mode()
+    )
+    return tf.nest.map_structure(lambda v: v[None], logs) if several else logs
 
 
 def _several():
