@@ -54,7 +54,7 @@ def small(name):
 
 
 # Method, images, network, arguments. With 19 images the last batch has one on one
-# replica, with 17 none. With "stream" each replica reads its own rows, four and three of a batch.
+# replica, with 17 none. With "stream" each reads its own rows, four and three a step.
 CASES = {name: (name, 16, small(name), {}) for name in NEEDED}
 CASES["resnet"] = ("Supervised", 16, resnet, {})
 CASES["two_path"] = ("SSResNet", 19, two_path, {"supervised_divisor": "labeled"})

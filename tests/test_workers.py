@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import pytest
 from data_tools import phantom
 from sskeras.experiments import workers
 
+PAGE = Path(workers.__file__).parents[1].joinpath("distributed.md").read_text("utf-8")
 COMMAND = [sys.executable, "-m", "sskeras.cli", "train"]
 OPTIONS = (
     "--method ssresnet --labeled 0.2 --image-size 32 --filters 4 8 --batch-size 48 "
@@ -88,11 +90,97 @@ def test_a_wrong_tf_config_is_said(monkeypatch, text):
         workers.cluster()
 
 
-def test_who_writes_the_results(monkeypatch):
+TWO = {"worker": ["a:1", "b:1"]}
+ONE_AND_A_CHIEF = {"chief": ["a:1"], "worker": ["b:1"]}
+
+
+@pytest.mark.parametrize(
+    "cluster, kind, index, chief",
+    [
+        (TWO, "worker", 0, True),
+        (TWO, "worker", 1, False),
+        (ONE_AND_A_CHIEF, "chief", 0, True),
+        (ONE_AND_A_CHIEF, "worker", "0", False),  # Some clusters quote the number.
+    ],
+)
+def test_who_writes_the_results(monkeypatch, cluster, kind, index, chief):
+    task = {"type": kind, "index": index}
+    monkeypatch.setenv("TF_CONFIG", json.dumps({"cluster": cluster, "task": task}))
+    assert workers.is_chief() == chief
+    assert workers.cluster() == ["a:1", "b:1"]
+
+
+def test_without_tf_config_this_process_is_alone(monkeypatch):
     monkeypatch.delenv("TF_CONFIG", raising=False)
-    assert workers.is_chief()
-    for index in range(2):
-        cluster = {"worker": ["a:1", "b:1"]}
-        task = {"type": "worker", "index": index}
-        monkeypatch.setenv("TF_CONFIG", json.dumps({"cluster": cluster, "task": task}))
-        assert workers.is_chief() == (index == 0)
+    assert workers.is_chief() and workers.cluster() == []
+
+
+def blocks(language):
+    return re.findall(rf"```{language}\n(.*?)```", PAGE, flags=re.DOTALL)
+
+
+def in_cluster(index, addresses):
+    """An environment with TF_CONFIG."""
+    task = {"type": "worker", "index": index}
+    content = {"cluster": {"worker": addresses}, "task": task}
+    return os.environ | {"TF_CONFIG": json.dumps(content)}
+
+
+@pytest.mark.parametrize(
+    "name, given",
+    [
+        ("scontrol", {"SLURM_PROCID": "1", "SLURM_JOB_NODELIST": "a[0-1]"}),
+        ("StatefulSet", {"HOSTNAME": "films-1", "REPLICAS": "2"}),
+    ],
+)
+def test_the_page_sets_tf_config(tmp_path, monkeypatch, name, given):
+    """With a `scontrol` that names two hosts."""
+    scontrol = tmp_path / "scontrol"
+    scontrol.write_text("#!/bin/sh\necho a0\necho a1\n")
+    scontrol.chmod(0o755)
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    wanted = "scontrol" if name == "scontrol" else "REPLICAS"
+    [script] = [block for block in blocks("bash") if wanted in block]
+    line = ["bash", "-c", script + "echo $TF_CONFIG"]
+    environment = os.environ | given | {"PATH": path}
+    done = subprocess.run(line, env=environment, capture_output=True, text=True)
+    monkeypatch.setenv("TF_CONFIG", done.stdout)
+    assert len(workers.cluster()) == 2 and not workers.is_chief(), done
+
+
+def test_the_script_of_the_page_ends_when_a_worker_is_lost(tmp_path):
+    """Nobody starts the processes here but a test: one learns of the other's end."""
+    [script] = blocks("python")
+    script = script.replace("batches = ", "import numpy as np\n" + FILMS + "batches = ")
+    script = script.replace("epochs=50", "epochs=1000, verbose=0, callbacks=[Mark()]")
+    (tmp_path / "script.py").write_text(script)
+    addresses = [f"localhost:{port}" for port in workers.free_ports(2)]
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "script.py"],
+            env=in_cluster(index, addresses),
+            cwd=tmp_path,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for index in range(2)
+    ]
+    end = time.monotonic() + 300
+    while not (tmp_path / "epoch").exists():
+        assert time.monotonic() < end and processes[0].poll() is None
+        time.sleep(0.1)
+    processes[1].kill()
+    printed, _ = processes[0].communicate(timeout=120)
+    assert processes[0].returncode
+    assert "UnavailableError" in printed or "AbortedError" in printed, printed[-2000:]
+
+
+FILMS = """
+x = np.random.default_rng(0).integers(0, 256, (16, 64, 64, 1)).astype("uint8")
+y = np.arange(16) % 4 - 1
+import keras
+class Mark(keras.callbacks.Callback):
+    def on_epoch_end(self, epoch, logs):
+        open("epoch", "w").close()
+"""

@@ -42,13 +42,14 @@ def configuration():
     """What TF_CONFIG says, an empty dict without it.
 
     Raises:
-        ValueError: If it is no JSON, or not of a cluster of workers.
+        ValueError: If it is no JSON, or does not say which task this is.
     """
     text = os.environ.get("TF_CONFIG") or "{}"
     try:
         found = json.loads(text)
         if found:
-            found["cluster"]["worker"][found["task"]["index"]]
+            task = found["task"]
+            found["cluster"][task["type"]][int(task["index"])]
     except (ValueError, KeyError, TypeError, IndexError) as error:
         raise ValueError(
             "TF_CONFIG must look like "
@@ -60,13 +61,18 @@ def configuration():
 
 
 def cluster():
-    """Addresses of all workers."""
-    return configuration().get("cluster", {}).get("worker", [])
+    """Addresses of all workers; some clusters call the first one "chief"."""
+    jobs = configuration().get("cluster", {})
+    return [*jobs.get("chief", ()), *jobs.get("worker", ())]
 
 
 def is_chief():
     """Whether this process writes the results."""
-    return not cluster() or configuration()["task"]["index"] == 0
+    found = configuration()
+    if not found:
+        return True
+    first = "chief" if "chief" in found["cluster"] else "worker"
+    return found["task"]["type"] == first and int(found["task"]["index"]) == 0
 
 
 def agree(what, value):
