@@ -4,8 +4,9 @@ import warnings
 
 import keras
 import numpy as np
-import tensorflow as tf
 from keras import ops
+
+from sskeras.methods import replicas
 
 
 def choice(name, value, allowed):
@@ -194,21 +195,17 @@ def shares(x, batch_size, method):
 
     TensorFlow's convolutions on processors get the shape of an empty batch wrong.
     """
-    replicas = method.distribute_strategy.num_replicas_in_sync
+    count = method.distribute_strategy.num_replicas_in_sync
     x = x[0] if isinstance(x, tuple) else x
-    if (
-        replicas == 1
-        or not hasattr(x, "shape")
-        or tf.config.list_physical_devices("GPU")
-    ):
+    if count == 1 or not hasattr(x, "shape") or not replicas.on_processors():
         return
     size = batch_size or 32  # Keras's.
-    share = -(-size // replicas)
+    share = -(-size // count)
     last = len(x) % size or size
-    if -(-last // share) < replicas:
+    if -(-last // share) < count:
         raise ValueError(
             f"The last batch has {last} images, cut into shares of {share} for "
-            f"{replicas} replicas, so that one gets none. Choose another `batch_size`, "
+            f"{count} replicas, so that one gets none. Choose another `batch_size`, "
             "or train on `data.batches`, whose batches are all full. Received: "
             f"{len(x)} images, batch_size={batch_size}"
         )

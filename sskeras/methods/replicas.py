@@ -35,6 +35,11 @@ def rows(count):
     return before + tf.range(count), tf.reduce_sum(counts)
 
 
+def on_processors():
+    """Whether there is no GPU."""
+    return not tf.config.list_physical_devices("GPU")
+
+
 def reducible(logs):
     """Logs as `fit` can reduce them: those of several machines need an axis."""
     strategy = tf.distribute.get_strategy()
