@@ -9,6 +9,7 @@ from keras import ops
 
 from sskeras import losses as sskeras_losses
 from sskeras.methods import checks, replicas
+from sskeras.methods.watch import Watch
 
 DIVISORS = ("batch", "labeled", "weight")  # Of the supervised loss.
 # Where λ ramps up, it does so for 15 of the SSResNet paper's 50 epochs of 51 batches:
@@ -61,6 +62,9 @@ class Method(keras.Model):
             name: keras.metrics.Mean(name)
             for name in (*self.loss_names, *self.log_names, *per_class)
         }
+        # What `Watch` sees: how often each class was called, and the largest gray.
+        self.calls = replicas.local_variable(self.num_classes, "SUM")
+        self.largest = replicas.local_variable((), "MEAN")
 
     def add_state(self, shape, initializer, dtype="float32", *, name):
         """Adds a variable that no optimizer moves, the same on every replica.
@@ -128,7 +132,23 @@ class Method(keras.Model):
         self.optimizer.apply(gradients, self.trainable_weights)
         self.steps.assign_add(1)
         self.after_update()
+        loss = self.observed(x, logits, loss)
         return self.report(x, y, logits, loss, losses, weights, *logs)
+
+    def observed(self, x, logits, loss):
+        """Keeps what `Watch` wants to know of a step, and returns the loss.
+
+        It is NaN where pictures are: ReLU may turn them into zeros, and no loss tells.
+        """
+        calls = ops.one_hot(ops.argmax(logits, axis=-1), self.num_classes)
+        self.calls.assign_add(ops.sum(calls, axis=0))
+        pictures, _ = checks.indexed(x, training=False)
+        if not keras.backend.is_float_dtype(pictures.dtype):  # Bytes are in 0-255.
+            return loss
+        sound = ops.all(ops.isfinite(pictures))
+        largest = ops.cast(ops.max(pictures), "float32")
+        self.largest.assign(ops.where(sound, largest, float("nan")))
+        return ops.where(sound, loss, float("nan"))
 
     def test_step(self, data):
         x, y = checks.unpack(data, self, training=False)
@@ -226,7 +246,8 @@ class Method(keras.Model):
         x=None,
         y=None,
         batch_size=None,
-        *args,
+        *,
+        callbacks=None,
         class_weight=None,
         sample_weight=None,
         **kwargs,
@@ -242,7 +263,7 @@ class Method(keras.Model):
             checks.enough_memory(x[1], self)
         if isinstance(kwargs.get("validation_data"), (tuple, list)):
             checks.labels(kwargs["validation_data"][1], self)
-        return super().fit(x, y, batch_size, *args, **kwargs)
+        return super().fit(x, y, batch_size, callbacks=watched(callbacks), **kwargs)
 
     def evaluate(self, x=None, y=None, batch_size=None, *args, **kwargs):
         """As `keras.Model.evaluate`; images with `y == -1` are not scored."""
@@ -278,6 +299,13 @@ class Method(keras.Model):
 def total(losses, weights):
     """Σ λ · loss, for example line 8 of Algorithm 1."""
     return sum(weights.get(f"{name}_weight", 1) * losses[name] for name in losses)
+
+
+def watched(callbacks):
+    """The callbacks that `fit` is given, and one that watches for a breakdown."""
+    if isinstance(callbacks, keras.callbacks.CallbackList):
+        return callbacks
+    return [Watch(), *keras.tree.flatten(callbacks or [])]
 
 
 def with_loss_scale(optimizer, network):

@@ -35,6 +35,16 @@ def rows(count):
     return before + tf.range(count), tf.reduce_sum(counts)
 
 
+def local_variable(shape, aggregation):
+    """A float32 variable that each replica changes alone; "SUM" or "MEAN" when read."""
+    return tf.Variable(
+        tf.zeros(shape),
+        trainable=False,
+        synchronization=tf.VariableSynchronization.ON_READ,
+        aggregation=tf.VariableAggregation[aggregation],
+    )
+
+
 def on_processors():
     """Whether there is no GPU."""
     return not tf.config.list_physical_devices("GPU")
