@@ -15,8 +15,20 @@ def whole(path):
     """Gives a path to write to, which takes its own name only when all went well."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".partial.{path.name}")
-    yield partial
-    os.replace(partial, path)
+    try:
+        yield partial
+        os.replace(partial, path)
+    except BaseException:
+        remove(partial)  # On a full disk every byte counts.
+        raise
+
+
+def remove(path):
+    """Removes a file or a folder, if there is one."""
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def write_text(path, text):
@@ -71,7 +83,7 @@ class RunFolder:
     def start(self, settings):
         """Makes the folder, or clears what a killed run had not finished to write."""
         for path in self._partial():
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
+            remove(path)
         if not self.settings.exists():
             write_json(self.settings, settings)
 
@@ -121,4 +133,5 @@ class RunFolder:
         found = provenance() | {"replicas": replicas}
         origin = {"settings": settings, "provenance": found}
         write_json(self.metrics, {**scores, **origin})
-        self.checkpoint.unlink(missing_ok=True)
+        for path in self.path.glob("checkpoint*.npz"):
+            path.unlink()

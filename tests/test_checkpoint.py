@@ -1,0 +1,143 @@
+"""Checkpoints that are damaged, cut, or do not fit on the disk."""
+
+import resource
+import subprocess
+import sys
+import warnings
+
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+from small_methods import new
+
+from data_tools import phantom
+from sskeras.experiments.checkpoint import Checkpoint, state
+
+
+@pytest.fixture(scope="module")
+def model():
+    keras.utils.set_random_seed(0)
+    made = new("MeanTeacher")
+    made.compile("adam")
+    return made
+
+
+@pytest.fixture
+def checkpoints(model, tmp_path):
+    """Two checkpoints of a model, and the states that they hold."""
+    checkpoint = Checkpoint(tmp_path / "checkpoint.npz", [])
+    checkpoint.set_model(model)
+    states = []
+    for epoch in range(2):
+        for number, variable in enumerate(state(model)):
+            variable.assign(variable * 0 + epoch + number % 7)
+        checkpoint.on_epoch_end(epoch, {"loss": epoch})
+        states.append([v.numpy() for v in state(model)])
+    return checkpoint, states
+
+
+def restored(model, checkpoint):
+    """The epoch and the state of a model after restoring."""
+    for variable in state(model):
+        variable.assign(variable * 0 + 9)
+    epoch = Checkpoint(checkpoint.path, []).restore(model)
+    return epoch, [v.numpy() for v in state(model)]
+
+
+def same(found, expected):
+    return all(np.array_equal(a, b) for a, b in zip(found, expected, strict=True))
+
+
+def damages(content, rng):
+    """A file cut at some places, and with bytes changed at others."""
+    for length in rng.integers(0, len(content), 20):
+        yield content[:length]
+    for count in (1, 2, 5, 50):
+        for _ in range(10):
+            changed = np.frombuffer(content, "uint8").copy()
+            changed[rng.integers(0, len(content), count)] ^= 255
+            yield changed.tobytes()
+
+
+def test_of_a_damaged_checkpoint_the_one_before_is_used(model, checkpoints):
+    """A changed byte that no array contains, such as a date, does no harm."""
+    checkpoint, states = checkpoints
+    content = checkpoint.path.read_bytes()
+    used_before = 0
+    for damaged in damages(content, np.random.default_rng(0)):
+        checkpoint.path.write_bytes(damaged)
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            epoch, found = restored(model, checkpoint)
+        assert same(found, states[epoch - 1])
+        assert (epoch == 1) == any("The one before it is used" in str(w) for w in said)
+        used_before += epoch == 1
+    assert used_before >= 50
+
+
+def test_killed_between_two_renamings_the_one_before_is_used(model, checkpoints):
+    checkpoint, states = checkpoints
+    checkpoint.path.unlink()
+    epoch, found = restored(model, checkpoint)
+    assert epoch == 1 and same(found, states[0])
+
+
+def test_where_both_are_damaged_both_are_named(model, checkpoints):
+    checkpoint, _ = checkpoints
+    for path in (checkpoint.path, checkpoint.before):
+        path.write_bytes(path.read_bytes()[:-30])
+    with pytest.raises(ValueError, match=r"checkpoint.npz' is damaged.*before.npz' is"):
+        restored(model, checkpoint)
+
+
+def test_a_checkpoint_of_another_network_is_refused(checkpoints):
+    checkpoint, _ = checkpoints
+    other = new("Supervised")
+    other.compile("adam")
+    with pytest.raises(ValueError, match="another network or method"):
+        Checkpoint(checkpoint.path, []).restore(other)
+
+
+def test_a_full_disk_leaves_the_last_good_checkpoint(model, checkpoints):
+    """Files may not grow beyond a limit: writing fails as on a full disk."""
+    checkpoint, states = checkpoints
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (5_000, before[1]))
+    try:
+        with pytest.raises(OSError, match="after epoch 3 cannot be written"):
+            checkpoint.on_epoch_end(2, {"loss": 2})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert {*checkpoint.path.parent.iterdir()} == {checkpoint.path, checkpoint.before}
+    epoch, found = restored(model, checkpoint)
+    assert epoch == 2 and same(found, states[1])
+
+
+def test_a_run_goes_on_after_the_disk_was_full(tmp_path):
+    films = phantom.write(tmp_path / "films", count=240, seed=0, size=32)
+    line = [sys.executable, "-m", "sskeras.cli", "train", "--data", str(films)]
+    line += "--image-size 32 --filters 4 8 --batch-size 64 --epochs 4".split()
+
+    def run(name, limit=None, stop=False):
+        def limited():
+            resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+
+        out = tmp_path / name
+        command = [*line, "--out", str(out)]
+        begin = limited if limit else None
+        pipes = {"capture_output": True, "text": True, "timeout": 300}
+        return out, subprocess.run(command, preexec_fn=begin, **pipes)
+
+    out, done = run("full", limit=20_000)
+    assert done.returncode == 1
+    assert "checkpoint after epoch 1 cannot be written" in done.stderr
+    assert "Make room and repeat the command" in done.stderr
+    assert {path.name for path in out.iterdir()} == {"settings.json"}
+    out, done = run("full")
+    assert not done.returncode, done.stderr
+    whole, done = run("whole")
+    assert not done.returncode, done.stderr
+    for name in ("history.csv", "predictions.csv"):
+        one, other = (pd.read_csv(folder / name) for folder in (whole, out))
+        pd.testing.assert_frame_equal(one, other, check_exact=True)
