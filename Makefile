@@ -1,6 +1,7 @@
 # make demo   trains on the phantom films and prints a table
 # make test   runs all tests
 # make tutorials   executes the notebooks anew
+# make test-floor  the tests with the oldest libraries that setup.py allows
 # Each makes its own virtual environment in .venv first; PYTHON names the
 # interpreter to make it with.
 
@@ -11,7 +12,7 @@ DEMO := runs/demo
 TRAIN := $(BIN)/sskeras train --data $(DEMO)/films/manifest.csv --labeled 0.05 \
 	--class-weight 1 1 2 --filters 16 32 --learning-rate 0.003 --decay cosine --epochs 20 --seed 0
 
-.PHONY: demo test tutorials
+.PHONY: demo test test-floor tutorials
 
 demo: $(DEMO)/supervised/metrics.json $(DEMO)/ssresnet/metrics.json
 	$(BIN)/sskeras compare $(DEMO)/supervised $(DEMO)/ssresnet
@@ -19,6 +20,9 @@ demo: $(DEMO)/supervised/metrics.json $(DEMO)/ssresnet/metrics.json
 
 test: $(VENV)/installed
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+test-floor:
+	$(MAKE) test VENV=.venv-floor PIP_CONSTRAINT=$(CURDIR)/tests/floor.txt
 
 tutorials: $(VENV)/installed
 	$(BIN)/python tutorials/build.py

@@ -15,12 +15,12 @@ setup(
         "tensorflow>=2.19",  # SavedModel, tf.data; brings Keras 3
         "keras>=3.10",
         "numpy>=2.0",  # counts the differing bits of perceptual hashes
-        "pandas>=2.0",  # manifests
-        "matplotlib",  # figures
+        "pandas>=2.2.2",  # manifests; with numpy 2
+        "matplotlib>=3.10",  # figures
         "pillow",  # reads and writes pictures without TensorFlow
         "pydicom>=3.0",  # films of RSNA and RICORD; MIT, 2.4 MB
         "google-crc32c",  # checksums of TFRecord files; Apache-2.0, 0.04 MB
-        "scikit-learn",  # the audit's tiny model; BSD-3, 9 MB, brings scipy (35 MB)
+        "scikit-learn>=1.5",  # the audit's tiny model; BSD-3, 9 MB, brings scipy (35 MB)
         "tqdm",  # progress bars; MPL-2.0/MIT, 0.1 MB
     ],
     extras_require={
@@ -40,7 +40,9 @@ setup(
         # runs networks as those who import them do (ai-edge-litert: Apache-2.0, 22 MB).
         "test": [
             "pytest>=8",
+            "scipy>=1.15",  # bootstrap as the tests call it
             "pytest-xdist",
+            "build",
             "ruff>=0.17.6,<0.18",
             "onnx",
             "tf2onnx",

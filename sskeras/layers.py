@@ -87,7 +87,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
             and self.axis in (-1, 3)
             and self.scale
             and self.center
-            and not self.renorm
+            and not getattr(self, "renorm", False)  # Keras 3.13 has it.
             and inputs.dtype in (tf.float32, tf.float16, tf.bfloat16)
             and tf.distribute.get_strategy().num_replicas_in_sync == 1
         )
