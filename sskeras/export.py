@@ -19,6 +19,11 @@ from sskeras.layers import set_weights
 # As constants, TensorFlow folds weights: batch normalization into the convolutions. It
 # also copies them two dozen times, which is too much for a large network.
 MOST_CONSTANTS = 10_000_000
+# What `serve_bytes` says of bytes that `pictures.decode` does not take.
+NO_PICTURE = (
+    "These bytes are no whole PNG or JPEG file in grey or RGB of at most "
+    f"{pictures.MAX_PIXELS:,} pixels."
+)
 
 
 def saved_model(model, folder):
@@ -35,7 +40,9 @@ def saved_model(model, folder):
 
     Both return a dict with `probabilities` of shape `(batch, num_classes)`,
     `class_names` of the same shape, and `prediction`, the name of the likeliest class,
-    of shape `(batch,)`.
+    of shape `(batch,)`. `serve_bytes` adds `error` of that shape: an empty text, or
+    what is wrong with these bytes; their probabilities are 0 and their prediction is
+    empty. The other pictures of the batch are answered all the same.
 
     Args:
         model: A `Method`, built, for example by `fit` or `load_model`.
@@ -92,12 +99,15 @@ def _write(model, folder):
     def serve(batch):
         return answer(tf.ensure_shape(resize(batch), (None, height, width, channels)))
 
-    def decode(data):
-        return resize(pictures.decode(data, channels))
-
     def serve_bytes(encoded):
-        shape = tf.TensorSpec((height, width, channels), tf.uint8)
-        return answer(tf.map_fn(decode, encoded, fn_output_signature=shape))
+        batch, sound = pictures.decode_each(encoded, (height, width, channels))
+        found = answer(batch)
+        return {
+            "probabilities": tf.where(sound[:, None], found["probabilities"], 0.0),
+            "class_names": found["class_names"],
+            "prediction": tf.where(sound, found["prediction"], ""),
+            "error": tf.where(sound, "", NO_PICTURE),
+        }
 
     archive = keras.export.ExportArchive()
     spec = tf.TensorSpec((None, None, None, channels), tf.uint8, name="pictures")

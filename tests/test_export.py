@@ -79,20 +79,30 @@ def test_files_of_any_size_are_resized_as_in_training(exported, tmp_path):
     np.testing.assert_allclose(answer["probabilities"], expected, atol=1e-6)
 
 
-def test_bytes_that_are_no_picture_are_an_error(exported):
-    with pytest.raises(tf.errors.InvalidArgumentError, match="not a PNG or JPEG"):
-        exported[2].serve_bytes([b"GIF89a, perhaps, but longer than that it is not"])
+def test_bytes_that_are_no_picture_are_said_and_harm_no_others(exported):
+    model, x, loaded, _ = exported
+    good = [encode(picture) for picture in x[:3]]
+    huge = good[0][:16] + (20_000).to_bytes(4, "big") * 2 + good[0][24:]
+    cmyk = encode(x[0], "JPEG", "CMYK")
+    bad = [b"", b"GIF89a, perhaps, but longer than that", good[0][:-40], huge, cmyk]
+    answer = loaded.serve_bytes([good[0], *bad[:3], good[1], *bad[3:], good[2]])
+    sound = np.array([True, False, False, False, True, False, False, True])
+    np.testing.assert_array_equal(answer["error"].numpy() == b"", sound)
+    assert {*answer["error"].numpy()[~sound]} == {export.NO_PICTURE.encode()}
+    assert {*answer["prediction"].numpy()[~sound]} == {b""}
+    expected = np.zeros((8, 3))
+    expected[sound] = model.predict(x[:3], verbose=0)
+    np.testing.assert_allclose(answer["probabilities"], expected, atol=1e-6)
+    assert answer["class_names"].shape == (8, 3)
+    assert loaded.serve_bytes(bad)["error"].shape == (5,)
 
 
 def test_signatures_are_what_a_server_expects(exported):
     signatures = exported[2].signatures
     assert {"serve", "serve_bytes", "serving_default"} <= set(signatures)
-    for name in ("serve", "serve_bytes"):
-        assert set(signatures[name].structured_outputs) == {
-            "probabilities",
-            "class_names",
-            "prediction",
-        }
+    outputs = {"probabilities", "class_names", "prediction"}
+    assert {*signatures["serve"].structured_outputs} == outputs
+    assert {*signatures["serve_bytes"].structured_outputs} == {*outputs, "error"}
 
 
 def test_a_fresh_process_without_sskeras_gives_the_same(exported, tmp_path):

@@ -125,6 +125,35 @@ def decode_all(encoded, shape):
     return tf.ensure_shape(pictures, (None, *shape))
 
 
+def decode_each(encoded, shape):
+    """Decode and resize files of which some may be no pictures, in a graph.
+
+    A graph cannot catch an error, but a stream can pass over it.
+
+    Args:
+        encoded: String tensor `(k,)`, the bytes of the files.
+        shape: `(height, width, channels)` of the result.
+
+    Returns:
+        uint8 tensor `(k, height, width, channels)`, zeros where the bytes are no
+        picture that `decode` takes; boolean tensor `(k,)`, whether they are one.
+    """
+    count = tf.size(encoded)
+
+    def one(number, e):
+        picture = resize(decode(e, shape[2]), shape[:2])
+        return number, tf.ensure_shape(picture, shape)
+
+    numbered = tf.data.Dataset.from_tensor_slices((tf.range(count), encoded))
+    found = numbered.map(one, num_parallel_calls=8).ignore_errors()
+    last = tf.data.Dataset.from_tensors((count, tf.zeros(shape, tf.uint8)))
+    together = found.concatenate(last).batch(tf.cast(count, tf.int64) + 1)
+    numbers, pictures = together.get_single_element()
+    sound = tf.scatter_nd(numbers[:, None], tf.ones_like(numbers), [count + 1]) > 0
+    pictures = tf.scatter_nd(numbers[:, None], pictures, (count + 1, *shape))
+    return pictures[:count], sound[:count]
+
+
 def one_thread_each(dataset):
     """Lets the steps of a stream run side by side, each on one processor.
 
