@@ -53,12 +53,23 @@ def load_model(path):
     """Loads a method from a `.keras` file.
 
     The same as `keras.models.load_model`, but knows the classes of this package even
-    when nothing of it has been used yet.
+    when nothing of it has been used yet. Code that a file may bring along is not run.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it holds no model, or a damaged one.
     """
     import keras
 
     importlib.import_module("sskeras.methods")
-    return keras.models.load_model(path)
+    if not os.path.isfile(path):
+        raise FileNotFoundError(f"There is no model '{path}'.")
+    try:
+        return keras.models.load_model(path)
+    except Exception as error:  # Keras and HDF5 have many for a damaged file.
+        raise ValueError(
+            f"'{path}' holds no model that sskeras can load, or a damaged one: {error}"
+        ) from error
 
 
 def __getattr__(name):

@@ -8,7 +8,6 @@ import argparse
 import ast
 import contextlib
 import dataclasses
-import json
 import os
 import sys
 import tempfile
@@ -231,10 +230,14 @@ def compare(arguments):
     """`sskeras compare`."""
     results = {}
     for run in arguments.runs:
-        folder = RunFolder(run)
-        folder.read_settings()
-        results[run] = json.loads(folder.metrics.read_text("utf-8"))
-    show(results)
+        results[run] = RunFolder(run).read_scores()
+    try:
+        show(results)
+    except (AttributeError, KeyError, TypeError) as error:
+        raise ValueError(
+            "The `metrics.json` of one of these runs is damaged, or of another "
+            f"version: {error!r}. Compare them one by one to see which."
+        ) from error
 
 
 def evaluate(arguments):

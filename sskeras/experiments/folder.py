@@ -42,6 +42,21 @@ def write_json(path, content):
     write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
 
+def read_json(path):
+    """Reads a JSON object.
+
+    Raises:
+        ValueError: If the file holds something else; names it.
+    """
+    try:
+        found = json.loads(path.read_text("utf-8"))
+        if not isinstance(found, dict):
+            raise ValueError(f"it begins with a {type(found).__name__}")
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"'{path}' is damaged: {error}") from error
+    return found
+
+
 class RunFolder:
     """Settings, checkpoint and results of one run.
 
@@ -100,7 +115,7 @@ class RunFolder:
         Raises:
             FileExistsError: If it has others.
         """
-        found = json.loads(self.settings.read_text("utf-8"))
+        found = read_json(self.settings)
         if wanted.get("precision") == "auto":
             wanted = wanted | {"precision": found.get("precision")}
         # A setting that did not exist yet had its default.
@@ -125,11 +140,16 @@ class RunFolder:
                 f"'{self.path}' holds {state}, a finished one was expected. "
                 "`sskeras train --out` makes and completes runs."
             )
-        return json.loads(self.settings.read_text("utf-8"))
+        return read_json(self.settings)
+
+    def read_scores(self):
+        """Scores of a finished run, with its settings and where they come from."""
+        self.read_settings()
+        return read_json(self.metrics)
 
     def finish(self, scores, replicas=1):
         """Writes the scores and where they come from: the run is finished."""
-        settings = json.loads(self.settings.read_text("utf-8"))
+        settings = read_json(self.settings)
         found = provenance() | {"replicas": replicas}
         origin = {"settings": settings, "provenance": found}
         write_json(self.metrics, {**scores, **origin})

@@ -1,12 +1,11 @@
 """What the runs of a reproduction came to: a table with a row for each run."""
 
-import json
 from pathlib import Path
 
 import pandas as pd
 
 from sskeras.evaluate import SCORES, over_seeds
-from sskeras.experiments.folder import RunFolder
+from sskeras.experiments.folder import RunFolder, read_json
 
 
 def run_path(out, experiment, seed):
@@ -42,7 +41,7 @@ def finished_folders(out, experiment, seeds):
 def finished(out, experiment, seeds):
     """What the finished runs of an experiment wrote as `metrics.json`."""
     folders = finished_folders(out, experiment, seeds)
-    return [json.loads(folder.metrics.read_text("utf-8")) for folder in folders]
+    return [read_json(folder.metrics) for folder in folders]
 
 
 def _row(experiment, scores):

@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import json
 import sys
 
 import keras
@@ -12,7 +11,7 @@ import pandas as pd
 from sskeras import data, export, methods, networks, plots
 from sskeras.experiments import build, use, workers
 from sskeras.experiments.checkpoint import Checkpoint, state
-from sskeras.experiments.folder import RunFolder, whole, write_text
+from sskeras.experiments.folder import RunFolder, read_json, whole, write_text
 from sskeras.networks.discriminant import rarest
 from sskeras.precision import choose
 
@@ -58,7 +57,7 @@ def train(settings, out, cache=None):
             model = judged(model, x, y, settings.seed)
         finish(model, x_test, test_rows, folder)
     workers.agree("results", out)  # A student waits for the teacher's.
-    return json.loads(folder.metrics.read_text("utf-8"))
+    return folder.read_scores()
 
 
 def finish(model, x, rows, folder):
@@ -199,7 +198,7 @@ def with_precision(settings, folder):
     if settings.precision != "auto" or folder.metrics.exists():
         return settings  # A finished run is about to be refused.
     if folder.settings.exists():
-        begun = json.loads(folder.settings.read_text("utf-8"))
+        begun = read_json(folder.settings)
         policy, reason = begun["precision"], "as the run began"
     else:
         policy, reason = choose("auto")

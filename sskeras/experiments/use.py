@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-import keras
 import numpy as np
 import pandas as pd
 
+import sskeras
 from sskeras import data, evaluate, methods
 from sskeras.experiments.folder import RunFolder
 
@@ -15,8 +15,10 @@ SUFFIXES = (".png", ".jpg", ".jpeg")
 def load(run):
     """Returns the trained method of a finished run."""
     folder = RunFolder(run)
-    methods.find(folder.read_settings()["method"])  # Registers one from elsewhere.
-    return keras.models.load_model(folder.model)
+    methods.find(
+        folder.read_settings().get("method", "")
+    )  # Registers one from elsewhere.
+    return sskeras.load_model(folder.model)
 
 
 def predict(model, x):
