@@ -79,6 +79,11 @@ def parser(preset=None):
     option = command(export, "write a SavedModel that needs no sskeras")
     option("run_folder", metavar="run", help="folder of a finished run")
     option("--out", required=True, help="folder for the SavedModel")
+    option = command(serve, "answer requests over HTTP, to teach and try")
+    option("saved_model", help="folder of a SavedModel")
+    option("--name", default="films", help="in /v1/models/NAME (films)")
+    option("--host", default="127.0.0.1", help="address; 0.0.0.0 for all (127.0.0.1)")
+    option("--port", type=int, default=8501, help="0 takes a free one (8501)")
     _reproduce_options(command(reproduce, "repeat the paper's tables, with a report"))
     return top
 
@@ -270,6 +275,23 @@ def export(arguments):
 
     export.saved_model(use.load(arguments.run_folder), arguments.out)
     print(f"SavedModel in '{arguments.out}', reloaded and compared. {NOTE}")
+
+
+def serve(arguments):
+    """`sskeras serve`."""
+    if not Path(arguments.saved_model, "saved_model.pb").is_file():
+        raise FileNotFoundError(
+            f"'{arguments.saved_model}' is no SavedModel. `sskeras export` makes one."
+        )
+    _load_tensorflow()
+    from sskeras import serve
+
+    servable = serve.Servable(arguments.saved_model, arguments.name)
+    server = serve.Server(servable, arguments.host, arguments.port)
+    address = f"http://{arguments.host}:{server.server_port}"
+    print(f"{address}/v1/models/{arguments.name}:predict answers. {NOTE}", flush=True)
+    server.run()
+    print("Stopped, after the requests that had begun.")
 
 
 def reproduce(arguments):

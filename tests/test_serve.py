@@ -1,0 +1,209 @@
+"""`sskeras serve`: TensorFlow Serving's requests, limits, and a clean end."""
+
+import base64
+import concurrent.futures
+import http.client
+import json
+import signal
+import subprocess
+import sys
+import threading
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from small_methods import SHAPE, new
+
+from sskeras import export
+from sskeras.serve import Servable, Server
+
+PREDICT = "/v1/models/films:predict"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    model = new("Supervised", class_names=("normal", "pneumonia", "covid-19"))
+    model.compile("adam")
+    folder = tmp_path_factory.mktemp("serve") / "saved_model"
+    export.saved_model(model, folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def films():
+    return np.random.default_rng(0).integers(0, 256, (3, *SHAPE)).astype("uint8")
+
+
+@pytest.fixture(scope="module")
+def server(folder):
+    found = Server(Servable(folder, "films"), port=0, most_bytes=100_000)
+    threading.Thread(target=found.serve_forever).start()
+    yield found
+    found.finish()
+
+
+@pytest.fixture
+def ask(server):
+    """Asks the server: the status and the answer."""
+
+    def request(path, content=None, method=None, headers=None):
+        line = http.client.HTTPConnection("localhost", server.server_port, timeout=60)
+        body = (
+            content if isinstance(content, (bytes, type(None))) else json.dumps(content)
+        )
+        line.request(
+            method or ("GET" if body is None else "POST"), path, body, headers or {}
+        )
+        answer = line.getresponse()
+        found = json.loads(answer.read())
+        line.close()
+        return answer.status, found
+
+    return request
+
+
+def b64(picture):
+    return {"b64": base64.b64encode(tf.io.encode_png(picture).numpy()).decode()}
+
+
+def test_the_status_says_that_it_is_there(ask):
+    for path in ("/v1/models/films", "/v1/models/films/versions/1"):
+        status, found = ask(path)
+        assert status == 200
+        assert found["model_version_status"][0]["state"] == "AVAILABLE"
+
+
+def test_the_metadata_are_those_of_the_signatures(ask):
+    status, found = ask("/v1/models/films/metadata")
+    signatures = found["metadata"]["signature_def"]["signature_def"]
+    assert status == 200 and {"serve", "serve_bytes"} < {*signatures}
+    encoded = signatures["serve_bytes"]["inputs"]["encoded"]
+    assert encoded["dtype"] == "DT_STRING"
+    assert encoded["tensor_shape"]["dim"] == [{"size": "-1", "name": ""}]
+    outputs = signatures["serve"]["outputs"]
+    assert outputs["probabilities"]["dtype"] == "DT_FLOAT"
+
+
+def test_rows_of_bytes_get_rows_of_answers(ask, folder, films):
+    expected = tf.saved_model.load(str(folder)).serve(films)
+    instances = [b64(film) for film in films]
+    named = [{"encoded": instance} for instance in instances]
+    for rows in (instances, named):
+        content = {"signature_name": "serve_bytes", "instances": rows}
+        status, found = ask(PREDICT, content)
+        assert status == 200
+        answers = found["predictions"]
+        probabilities = [answer["probabilities"] for answer in answers]
+        np.testing.assert_allclose(probabilities, expected["probabilities"], atol=1e-6)
+        assert answers[0]["class_names"] == ["normal", "pneumonia", "covid-19"]
+        names = [answer["prediction"].encode() for answer in answers]
+        assert names == [*expected["prediction"].numpy()]
+
+
+def test_columns_get_columns(ask, folder, films):
+    expected = tf.saved_model.load(str(folder)).serve(films)["probabilities"]
+    for given in (films.tolist(), {"pictures": films.tolist()}):
+        status, found = ask(PREDICT, {"inputs": given})
+        assert status == 200
+        np.testing.assert_allclose(
+            found["outputs"]["probabilities"], expected, atol=1e-6
+        )
+
+
+def test_a_bad_picture_is_said_and_the_others_are_answered(ask, films):
+    bad = {"b64": base64.b64encode(b"no picture").decode()}
+    content = {"signature_name": "serve_bytes", "instances": [b64(films[0]), bad]}
+    status, found = ask(PREDICT, content)
+    good, bad = found["predictions"]
+    assert status == 200 and not good["error"] and sum(good["probabilities"]) > 0.99
+    assert "no whole PNG or JPEG" in bad["error"] and bad["prediction"] == ""
+
+
+@pytest.mark.parametrize(
+    "content, message",
+    [
+        (b"{", "no JSON"),
+        (b"[" * 90_000, "no JSON"),
+        (b"[1]", "no JSON object"),
+        ({}, "instances"),
+        ({"instances": []}, "instances"),
+        ({"instances": [1], "inputs": [1]}, "instances"),
+        ({"instances": [1], "signature_name": "x"}, "Unknown signature_name 'x'"),
+        ({"instances": [{"b64": "%"}], "signature_name": "serve_bytes"}, "no input"),
+        ({"instances": [{"b65": ""}], "signature_name": "serve_bytes"}, "no input"),
+        ({"instances": [[1, 2], [3]]}, "no input"),
+        ({"instances": [[[1]]]}, "Error"),
+        ({"instances": "abc"}, "no input"),
+    ],
+)
+def test_a_wrong_request_is_an_error_with_a_message(ask, content, message):
+    status, found = ask(PREDICT, content)
+    assert status == 400 and message in found["error"], found
+
+
+@pytest.mark.parametrize(
+    "path, content, method, headers, expected",
+    [
+        ("/", None, None, None, 404),
+        ("/v1/models/other", None, None, None, 404),
+        ("/v1/models/films/versions/2:predict", {}, None, None, 404),
+        ("/v1/models/../films", None, None, None, 404),
+        (PREDICT, None, "GET", None, 405),
+        ("/v1/models/films", {}, None, None, 405),
+        (PREDICT, b" " * 100_001, None, None, 413),
+        (PREDICT, None, "POST", {"Content-Length": "x"}, 411),
+    ],
+)
+def test_other_ways_are_refused(ask, path, content, method, headers, expected):
+    status, found = ask(path, content, method, headers)
+    assert status == expected and found["error"]
+
+
+def test_one_too_many_is_told_to_come_again(folder, films):
+    server = Server(Servable(folder, "films"), port=0, most_at_once=1)
+    threading.Thread(target=server.serve_forever).start()
+    slow = http.client.HTTPConnection("localhost", server.server_port)
+    slow.putrequest("POST", PREDICT)
+    slow.putheader("Content-Length", "100")
+    slow.endheaders(b"{")  # The rest of it keeps others waiting.
+    try:
+        while server.places.acquire(blocking=False):
+            server.places.release()
+        line = http.client.HTTPConnection("localhost", server.server_port)
+        line.request("GET", "/v1/models/films")
+        answer = line.getresponse()
+        assert answer.status == 503 and answer.headers["Retry-After"] == "1"
+        line.close()
+    finally:
+        slow.close()
+        server.finish()
+
+
+def test_many_clients_get_the_answers_of_one(ask, films):
+    content = {"signature_name": "serve_bytes", "instances": [b64(f) for f in films]}
+    expected = ask(PREDICT, content)
+    with concurrent.futures.ThreadPoolExecutor(6) as clients:
+        found = [*clients.map(lambda _: ask(PREDICT, content), range(60))]
+    assert all(answer == expected for answer in found)
+
+
+def test_the_command_serves_and_ends_cleanly(folder, films):
+    line = [sys.executable, "-m", "sskeras.cli", "serve", str(folder), "--port", "0"]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    process = subprocess.Popen(line, **pipes)
+    said = process.stdout.readline()
+    assert "not a medical device" in said
+    address = said.split("/")[2]
+    client = http.client.HTTPConnection(address, timeout=60)
+    body = {"signature_name": "serve_bytes", "instances": [b64(films[0])]}
+    client.request("POST", PREDICT, json.dumps(body))
+    assert client.getresponse().status == 200
+    process.send_signal(signal.SIGTERM)
+    rest, errors = process.communicate(timeout=60)
+    assert process.returncode == 0 and "Stopped" in rest and not errors
+
+
+def test_what_is_no_saved_model_is_said(tmp_path):
+    line = [sys.executable, "-m", "sskeras.cli", "serve", str(tmp_path)]
+    done = subprocess.run(line, capture_output=True, text=True)
+    assert done.returncode == 1 and "is no SavedModel" in done.stderr
