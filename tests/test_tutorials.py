@@ -41,6 +41,14 @@ def test_it_runs_and_holds_what_it_claims(source, tmp_path, monkeypatch):
         assert cell.execution_count, cell.source
 
 
+def test_an_error_within_run_is_seen(tmp_path):
+    (tmp_path / "lesson.py").write_text("assert False, 'a claim that is wrong'")
+    (tmp_path / "solution.py").write_text("# %%\n# %run -i lesson.py\n")
+    made = build.notebook(tmp_path / "solution.py")
+    with pytest.raises(RuntimeError, match="a claim that is wrong"):
+        build.execute(made, tmp_path)
+
+
 def test_the_notebook_is_that_of_its_source(source):
     wanted = build.notebook(source)
     found = committed(source)
@@ -62,7 +70,7 @@ def test_the_notebook_has_outputs_and_no_noise(source):
 
 
 def test_a_lesson_says_what_it_must(source):
-    text = "\n".join(c.source for c in build.notebook(source).cells)
+    text = " ".join(" ".join(c.source for c in build.notebook(source).cells).split())
     if source.parent == TUTORIALS:
         for needed in ("**Goal.**", "**Time.**", "## Summary", "## Exercises"):
             assert needed in text, needed

@@ -75,16 +75,34 @@ def execute(made, folder, fast=False):
 
 
 def clean(made):
-    """Leaves out what is noise in an executed notebook, and refuses large pictures."""
+    """Leaves out what is noise in an executed notebook, and refuses what went wrong.
+
+    What `%run` fails with is no error of the cell for nbclient, only an output.
+    """
     for cell in made.cells:
         cell.metadata = {}
-        if cell.cell_type == "code":
-            cell.outputs = [o for o in cell.outputs if o.get("name") != "stderr"]
-            for output in cell.outputs:
-                picture = output.get("data", {}).get("image/png", "")
-                if len(base64.b64decode(picture)) > LARGEST_PICTURE:
-                    raise ValueError(f"A picture is too large, below\n{cell.source}")
+        if cell.cell_type != "code":
+            continue
+        cell.outputs = joined(o for o in cell.outputs if o.get("name") != "stderr")
+        for output in cell.outputs:
+            picture = output.get("data", {}).get("image/png", "")
+            if len(base64.b64decode(picture)) > LARGEST_PICTURE:
+                raise ValueError(f"A picture is too large, below\n{cell.source}")
+            if output.output_type == "error":
+                trace = "\n".join(output.traceback)
+                raise RuntimeError(f"An error, below\n{cell.source}\n\n{trace}")
     return made
+
+
+def joined(outputs):
+    """One output where a cell printed in several parts, as on a busy machine."""
+    found = []
+    for output in outputs:
+        if found and output.get("name") == found[-1].get("name") == "stdout":
+            found[-1].text += output.text
+        else:
+            found.append(output)
+    return found
 
 
 def write(source, made):

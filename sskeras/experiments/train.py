@@ -160,7 +160,6 @@ def fit(model, x, y, settings, folder):
             steps_per_epoch=steps,
             callbacks=[checkpoint] if chief else [],
             verbose=(1 if sys.stdout.isatty() else 2) if chief else 0,
-            shuffle=False,
         )
     if chief:
         write_text(folder.history, pd.DataFrame(history).to_csv(index=False))

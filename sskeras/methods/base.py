@@ -263,6 +263,8 @@ class Method(keras.Model):
             checks.enough_memory(x[1], self)
         if isinstance(kwargs.get("validation_data"), (tuple, list)):
             checks.labels(kwargs["validation_data"][1], self)
+        if isinstance(x, (tf.data.Dataset, tf.distribute.DistributedDataset)):
+            kwargs.setdefault("shuffle", False)  # Keras says that it does not shuffle.
         return super().fit(x, y, batch_size, callbacks=watched(callbacks), **kwargs)
 
     def evaluate(self, x=None, y=None, batch_size=None, *args, **kwargs):

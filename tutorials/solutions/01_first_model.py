@@ -8,7 +8,7 @@
 import os
 
 os.chdir("..")
-# %run 01_first_model.py
+# %run -i 01_first_model.py
 
 # %% [markdown]
 # ## 1. Half as many labels
