@@ -79,6 +79,15 @@ def test_wrong_seeds(text, capsys):
     assert "0-4" in capsys.readouterr().err
 
 
+def test_the_interval_of_a_score_ends_at_its_bounds():
+    rows = [("a", 0.05, seed, r) for seed, r in enumerate((0.9, 1.0, 1.0))]
+    runs = pd.DataFrame(rows, columns=["name", "labeled", "seed", "accuracy"])
+    found = results.summary(runs, "a", 0.05, "accuracy")
+    assert found["high"] == 1.0 and 0.7 < found["low"] < found["value"]
+    assert results.summary(runs[:1], "a", 0.05, "accuracy")["low"] is None
+    assert results.summary(runs, "b", 0.05, "accuracy") is None
+
+
 def test_the_interval_over_seeds_is_that_of_student():
     values = [0.61, 0.66, 0.58, 0.7]
     found = evaluate.over_seeds(values)

@@ -14,11 +14,11 @@ from sskeras.experiments.provenance import provenance
 TITLE = "The experiments of Nwosu et al. (2021), repeated"
 INTRODUCTION = (
     "Percent: mean over seeds and, in brackets, the 95 % interval of that mean "
-    "(Student's t); scores of the last epoch on the test split. A seed chooses the "
-    "labels that are kept, the initial weights, the batches and the dropout. The "
-    "interval does not hold the choice of test patients. Not a medical device: in "
-    "public collections the classes come from different hospitals, and a good score "
-    "may tell the hospital rather than the disease."
+    "(Student's t, cut at 0 and 100); scores of the last epoch on the test split. A "
+    "seed chooses the labels that are kept, the initial weights, the batches and the "
+    "dropout. The interval does not hold the choice of test patients. Not a medical "
+    "device: in public collections the classes come from different hospitals, and a "
+    "good score may tell the hospital rather than the disease."
 )
 
 

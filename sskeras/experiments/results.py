@@ -56,9 +56,16 @@ def _row(experiment, scores):
 
 
 def summary(runs, name, labeled, column):
-    """Mean and interval of a score over seeds; `None` where no run has it."""
+    """Mean and interval of a score over seeds; `None` where no run has it.
+
+    Student's interval knows no bounds, a score does: it ends at 0 and 1.
+    """
     values = of(runs, name, labeled)[column].dropna()
-    return over_seeds(values) if len(values) else None
+    if values.empty:
+        return None
+    found = over_seeds(values)
+    ends = {name: found[name] for name in ("low", "high") if found[name] is not None}
+    return {**found, **{name: min(max(end, 0.0), 1.0) for name, end in ends.items()}}
 
 
 def difference(runs, one, other, column):
