@@ -69,7 +69,7 @@ def prepare(folder):
 
     films = phantom.write(folder / "films", count=120, seed=0, size=256)
     line = [sys.executable, "-m", "sskeras.cli", "train", "--data", str(films)]
-    line += "--image-size 64 --filters 8 16 --epochs 2 --batch-size 32 --precision float32".split()
+    line += "--image-size 64 --filters 8 16 --epochs 2 --precision float32".split()
     subprocess.run([*line, "--out", folder / "run"], check=True, capture_output=True)
     paths = data.read_manifest(films).path[:64]
     x = data.load_pictures(paths, 64, progress=False)
