@@ -35,7 +35,7 @@ setup(
             "onnx",
             "tf2onnx",
             "onnxruntime",  # runs what is exported; MIT, 18 MB
-            "atheris; sys_platform == 'linux'",  # guides a fuzzer; Apache-2.0, 35 MB
+            "atheris; sys_platform == 'linux'",  # guides a fuzzer; Apache-2.0, 62 MB
         ],
         # ruff lints as part of the tests; pytest-xdist runs them on two cores; the rest
         # runs networks as those who import them do (ai-edge-litert: Apache-2.0, 22 MB).
