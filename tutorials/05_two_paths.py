@@ -221,6 +221,12 @@ print(f"{gap.size:,} weights, largest difference after {FIRST} steps: {gap.max()
 np.testing.assert_allclose(losses[:4], our_losses[:4], rtol=1e-3, atol=1e-5)
 assert np.median(gap) < 1e-3
 
+rng = np.random.default_rng(SEED)
+some_y, some_z = np.arange(8) % 4 - 1, rng.normal(size=(8, 3)).astype("float32")
+wanted = sskeras.losses.weighted_cross_entropy(some_y, some_z, WEIGHT)
+found = tf.reduce_mean(cross_entropy(some_y, some_z, WEIGHT))
+np.testing.assert_allclose(found, wanted, rtol=1e-5)
+
 # %% [markdown]
 # ## λ grows
 #

@@ -25,7 +25,7 @@ from sklearn.metrics import precision_recall_curve, roc_auc_score, roc_curve
 import sskeras
 from data_tools import phantom
 from sskeras import data, evaluate, methods, networks, plots
-from sskeras.experiments import paper, table5
+from sskeras.experiments import table5
 
 assert sskeras.__version__ >= "0.1" and keras.__version__ >= "3.10"
 FAST = "SSKERAS_FAST" in os.environ  # Set by our own tests: too short to learn much.
@@ -102,6 +102,8 @@ for name, (a, m) in published.items():
     print(f"{name:26} {round(c):2} of 33 COVID-19 films found")
 
 # %% tags=["check"]
+from sskeras.experiments import paper
+
 found = [paper.covid_found(a / 100, m / 100) for a, m in published.values()]
 np.testing.assert_allclose(found, (0, 0, 10, 17, 16), atol=0.4)
 np.testing.assert_allclose(found[-1], c, atol=1e-6)
@@ -308,7 +310,7 @@ pd.Series(right, name="called rightly").round(2)
 
 # %% [markdown]
 # Fifteen films that count fifty times drown out what the others teach, and no threshold
-# brings that back. Too small a weight has a price, too: of few films the class may not be
+# brings that back. Too small a weight has a price, too: from few films the class may not be
 # learned at all (exercise 1). And a network that fits every label may end at the same place
 # whatever the weights (Byrd & Lipton, 2019).
 #

@@ -30,8 +30,8 @@ assert FAST or areas[2] < areas[50] - 0.05
 # No. The area under the curve of the lesson would be 0.5 for a toss of a coin, and the
 # network with the weight 2 is not far from that: from six films it has hardly learned the
 # class, and its threshold buys little for much. With the weight 50 it learns the class, and
-# the others pay. So a weight does two things: whether a rare class is learned, and how
-# readily it is called. A threshold does the second alone.
+# the others pay. So a weight settles two things: whether a rare class is learned, and how
+# readily it is called. A threshold settles the second alone.
 
 # %% [markdown]
 # ## 2. A threshold from half of the patients
