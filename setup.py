@@ -20,7 +20,7 @@ setup(
         "pillow",  # reads and writes pictures without TensorFlow
         "pydicom>=3.0",  # films of RSNA and RICORD; MIT, 2.4 MB
         "google-crc32c",  # checksums of TFRecord files; Apache-2.0, 0.04 MB
-        "scikit-learn>=1.5",  # the audit's tiny model; BSD-3, 9 MB, brings scipy (35 MB)
+        "scikit-learn>=1.5",  # the audit's model; BSD-3, 9 MB, with scipy 35 MB more
         "tqdm",  # progress bars; MPL-2.0/MIT, 0.1 MB
     ],
     extras_require={

@@ -59,17 +59,7 @@ def load_model(path):
         FileNotFoundError: If there is no such file.
         ValueError: If it holds no model, or a damaged one.
     """
-    import keras
-
-    importlib.import_module("sskeras.methods")
-    if not os.path.isfile(path):
-        raise FileNotFoundError(f"There is no model '{path}'.")
-    try:
-        return keras.models.load_model(path)
-    except Exception as error:  # Keras and HDF5 have many for a damaged file.
-        raise ValueError(
-            f"'{path}' holds no model that sskeras can load, or a damaged one: {error}"
-        ) from error
+    return importlib.import_module("sskeras.methods.saving").load_model(path)
 
 
 def __getattr__(name):

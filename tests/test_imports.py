@@ -12,7 +12,7 @@ ORDER = [
     {"losses", "schedules", "metrics", "augment", "layers", "precision"},
     {"networks", "data"},
     {"methods"},
-    {"export", "explain", "plots", "evaluate"},
+    {"export", "explain", "plots", "evaluate", "serve"},
     {"experiments"},
     {"cli"},
 ]

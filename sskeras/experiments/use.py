@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-import sskeras
 from sskeras import data, evaluate, methods
 from sskeras.experiments.folder import RunFolder
+from sskeras.methods.saving import load_model
 
 SUFFIXES = (".png", ".jpg", ".jpeg")
 
@@ -18,7 +18,7 @@ def load(run):
     methods.find(
         folder.read_settings().get("method", "")
     )  # Registers one from elsewhere.
-    return sskeras.load_model(folder.model)
+    return load_model(folder.model)
 
 
 def predict(model, x):
