@@ -58,4 +58,4 @@ def test_two_replicas_equal_one_device(results, way, case):
 @pytest.mark.parametrize("way", ["mirrored", "worker-0", "worker-1"])
 def test_a_batch_too_small_for_all_is_said(results, way):
     found = pickle.loads((results / way / "empty.pickle").read_bytes())
-    assert "The last batch has 1 images, cut into shares of 4 for 2 replicas" in found
+    assert "The last batch has 1 images, cut into shares of 1 for 2 replicas" in found

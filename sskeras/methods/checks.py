@@ -200,8 +200,8 @@ def shares(x, batch_size, method):
     if count == 1 or not hasattr(x, "shape") or not replicas.on_processors():
         return
     size = batch_size or 32  # Keras's.
-    share = -(-size // count)
-    last = len(x) % size or size
+    last = len(x) % size or min(size, len(x))
+    share = -(-last // count)
     if -(-last // share) < count:
         raise ValueError(
             f"The last batch has {last} images, cut into shares of {share} for "
