@@ -18,6 +18,9 @@ TEACHERS = [
     ("SRCMT", {"preset": "as_released"}),
 ]
 
+# Pictures here are black but for a pixel of value 1.
+pytestmark = pytest.mark.filterwarnings("ignore:The largest gray:UserWarning")
+
 
 def answers(*tables):
     """A network without noise that answers picture i of `pixels` with row i.

@@ -1,7 +1,6 @@
 """Two replicas equal one device: as two devices, and as two processes."""
 
 import pickle
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from small_methods import NEEDED
+
+from sskeras.experiments.workers import free_ports
 
 SCRIPT = Path(__file__).with_name("replicas.py")
 CASES = [*NEEDED, "resnet", "two_path", "own", "stream"]
@@ -19,9 +20,7 @@ def results(tmp_path_factory):
     """Folder of what the trainings left."""
     folder = tmp_path_factory.mktemp("replicas")
     run([folder])
-    with socket.socket() as free:
-        free.bind(("localhost", 0))
-        port = free.getsockname()[1]
+    [port] = free_ports(1)
     run([folder, 0, port], [folder, 1, port])
     return folder
 
