@@ -37,12 +37,14 @@ setup(
             "onnxruntime",  # runs what is exported; MIT, 18 MB
             "atheris; sys_platform == 'linux'",  # guides a fuzzer; Apache-2.0, 62 MB
         ],
-        # ruff lints as part of the tests; pytest-xdist runs them on two cores; the rest
-        # runs networks as those who import them do (ai-edge-litert: Apache-2.0, 22 MB).
+        # ruff lints as part of the tests; pytest-xdist runs them on two cores, and
+        # pytest-timeout ends one that hangs; the rest runs networks as those who import
+        # them do (ai-edge-litert: Apache-2.0, 22 MB).
         "test": [
             "pytest>=8",
             "scipy>=1.15",  # bootstrap as the tests call it
             "pytest-xdist",
+            "pytest-timeout",
             "build",
             "ruff>=0.17.6,<0.18",
             "onnx",

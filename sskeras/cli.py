@@ -14,7 +14,7 @@ import tempfile
 import warnings
 from pathlib import Path
 
-from sskeras.experiments import workers
+from sskeras.experiments import runner, workers
 from sskeras.experiments.folder import RunFolder, write_json, write_text
 from sskeras.experiments.reproduce import TABLES, defaults
 from sskeras.experiments.settings import DECAYS, PRESETS, VIEWS, Settings
@@ -211,6 +211,7 @@ def train(arguments):
     if arguments.workers > 1 and not workers.cluster():
         workers.launch(arguments.workers)
         return
+    runner.end_with_parent()
     _load_tensorflow()
     from sskeras.experiments.train import train
 

@@ -1,7 +1,7 @@
 """Trains every method on one device, on two, and in one of two processes.
 
     python replicas.py FOLDER               # one device, then two
-    python replicas.py FOLDER INDEX PORT    # worker INDEX of two
+    python replicas.py FOLDER INDEX PORT PORT    # worker INDEX of two
 
 Each training leaves its history, weights and answers, or the error it ended with, in
 `FOLDER/one`, `mirrored`, `worker-0` or `worker-1`.
@@ -25,8 +25,8 @@ from sskeras import data, networks
 def main(folder, *worker):
     folder = Path(folder)
     if worker:
-        index, port = map(int, worker)
-        cluster = {"worker": [f"localhost:{port + i}" for i in range(2)]}
+        index, *ports = map(int, worker)
+        cluster = {"worker": [f"localhost:{port}" for port in ports]}
         task = {"type": "worker", "index": index}
         os.environ["TF_CONFIG"] = json.dumps({"cluster": cluster, "task": task})
         strategy = tf.distribute.MultiWorkerMirroredStrategy()

@@ -1,9 +1,9 @@
 """Checkpoints that are damaged, cut, or do not fit on the disk."""
 
-import resource
 import subprocess
 import sys
 import warnings
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -99,19 +99,37 @@ def test_a_checkpoint_of_another_network_is_refused(checkpoints):
         Checkpoint(checkpoint.path, []).restore(other)
 
 
-def test_a_full_disk_leaves_the_last_good_checkpoint(model, checkpoints):
+FULL = """
+import resource, sys
+from pathlib import Path
+import keras
+from small_methods import new
+from sskeras.experiments.checkpoint import Checkpoint, state
+keras.utils.set_random_seed(0)
+model = new("MeanTeacher")
+model.compile("adam")
+checkpoint = Checkpoint(Path(sys.argv[1]), [])
+checkpoint.set_model(model)
+for epoch in range(2):
+    checkpoint.on_epoch_end(epoch, {"loss": epoch})
+resource.setrlimit(resource.RLIMIT_FSIZE, (5_000, 5_000))
+try:
+    checkpoint.on_epoch_end(2, {"loss": 2})
+except OSError as error:
+    sys.exit(str(error))
+"""
+
+
+def test_a_full_disk_leaves_the_last_good_checkpoint(model, tmp_path):
     """Files may not grow beyond a limit: writing fails as on a full disk."""
-    checkpoint, states = checkpoints
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (5_000, before[1]))
-    try:
-        with pytest.raises(OSError, match="after epoch 3 cannot be written"):
-            checkpoint.on_epoch_end(2, {"loss": 2})
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    assert {*checkpoint.path.parent.iterdir()} == {checkpoint.path, checkpoint.before}
-    epoch, found = restored(model, checkpoint)
-    assert epoch == 2 and same(found, states[1])
+    checkpoint = Checkpoint(tmp_path / "checkpoint.npz", [])
+    line = [sys.executable, "-c", FULL, str(checkpoint.path)]
+    here = Path(__file__).parent
+    done = subprocess.run(line, capture_output=True, text=True, timeout=300, cwd=here)
+    assert done.returncode == 1
+    assert "after epoch 3 cannot be written" in done.stderr, done.stderr
+    assert {*tmp_path.iterdir()} == {checkpoint.path, checkpoint.before}
+    assert restored(model, checkpoint)[0] == 2
 
 
 def test_a_run_goes_on_after_the_disk_was_full(tmp_path):
@@ -119,17 +137,14 @@ def test_a_run_goes_on_after_the_disk_was_full(tmp_path):
     line = [sys.executable, "-m", "sskeras.cli", "train", "--data", str(films)]
     line += "--image-size 32 --filters 4 8 --batch-size 64 --epochs 4".split()
 
-    def run(name, limit=None, stop=False):
-        def limited():
-            resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-
+    def run(name, *before):
         out = tmp_path / name
-        command = [*line, "--out", str(out)]
-        begin = limited if limit else None
+        command = [*before, *line, "--out", str(out)]
         pipes = {"capture_output": True, "text": True, "timeout": 300}
-        return out, subprocess.run(command, preexec_fn=begin, **pipes)
+        return out, subprocess.run(command, **pipes)
 
-    out, done = run("full", limit=20_000)
+    limited = ["bash", "-c", 'ulimit -f 20; exec "$@"', "bash"]  # 20 KiB for a file
+    out, done = run("full", *limited)
     assert done.returncode == 1
     assert "checkpoint after epoch 1 cannot be written" in done.stderr
     assert "Make room and repeat the command" in done.stderr

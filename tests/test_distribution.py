@@ -20,8 +20,8 @@ def results(tmp_path_factory):
     """Folder of what the trainings left."""
     folder = tmp_path_factory.mktemp("replicas")
     run([folder])
-    [port] = free_ports(1)
-    run([folder, 0, port], [folder, 1, port])
+    ports = free_ports(2)
+    run([folder, 0, *ports], [folder, 1, *ports])
     return folder
 
 
@@ -30,9 +30,13 @@ def run(*arguments):
     lines = [[sys.executable, SCRIPT, *map(str, line)] for line in arguments]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
     processes = [subprocess.Popen(line, **pipes) for line in lines]
-    for process in processes:
-        printed, _ = process.communicate(timeout=900)
-        assert not process.returncode, printed[-3000:]
+    try:
+        for process in processes:
+            printed, _ = process.communicate(timeout=400)
+            assert not process.returncode, printed[-3000:]
+    finally:
+        for process in processes:
+            process.kill()
 
 
 @pytest.mark.parametrize("case", CASES)

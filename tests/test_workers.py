@@ -36,7 +36,15 @@ def command(films, out, epochs, *more):
 
 
 def run(line):
-    return subprocess.run(line, capture_output=True, text=True, timeout=600)
+    """Runs a command; if it hangs, all its processes are ended."""
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    process = subprocess.Popen(line, start_new_session=True, **pipes)
+    try:
+        printed = process.communicate(timeout=500)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        raise
+    return subprocess.CompletedProcess(line, process.returncode, *printed)
 
 
 def predictions(out):
@@ -79,6 +87,38 @@ def lose_a_worker(line, out):
     _, printed = process.communicate(timeout=60)
     assert process.returncode == 1
     return printed
+
+
+@pytest.mark.parametrize(
+    "words", ["train --method ssresnet --workers 2", "reproduce table3 --jobs 2"]
+)
+def test_what_a_command_started_ends_with_it(films, tmp_path, words):
+    """Even if it is killed: repeated, it would find them at work in its folder."""
+    line = [*COMMAND[:-1], *words.split(), "--data", str(films), "--epochs", "1000"]
+    with open(tmp_path / "log", "w") as log:
+        line += ["--out", str(tmp_path / "out")]
+        process = subprocess.Popen(line, stdout=log, stderr=log)
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    pids = eventually(lambda: (found := children.read_text().split())[1:] and found)
+    process.kill()
+    process.wait()
+    eventually(lambda: not any(map(is_alive, pids)))
+
+
+def is_alive(pid):
+    try:
+        return "(zombie)" not in Path("/proc", pid, "status").read_text()
+    except FileNotFoundError:
+        return False
+
+
+def eventually(condition):
+    """Waits for a condition to be true, and returns it."""
+    end = time.monotonic() + 60
+    while not (found := condition()):
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    return found
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from tqdm import tqdm
 
 from sskeras.experiments.folder import RunFolder
 from sskeras.experiments.settings import Settings
+
+PARENT = "SSKERAS_PARENT"  # Set for processes that must not outlive another.
 
 
 def run_all(runs, logs, jobs):
@@ -89,7 +92,22 @@ def start(settings, out, log, processors):
             stdout=file,
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
+            env=os.environ | {PARENT: str(os.getpid())},
         )
+
+
+def end_with_parent():
+    """Ends this process when the one that `PARENT` names is gone, even killed."""
+    if PARENT not in os.environ:
+        return
+    parent = int(os.environ[PARENT])
+
+    def watch():
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 @contextlib.contextmanager

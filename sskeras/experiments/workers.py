@@ -18,7 +18,13 @@ import time
 import zlib
 from pathlib import Path
 
-from sskeras.experiments.runner import end_of, limited_to, processor_shares, stop
+from sskeras.experiments.runner import (
+    PARENT,
+    end_of,
+    limited_to,
+    processor_shares,
+    stop,
+)
 
 LOST = (
     "A worker was lost or answers no more. Start all workers again with the same "
@@ -160,7 +166,7 @@ def start(addresses, index, log, processors):
     with open(log, "w", encoding="utf-8") as file, limited_to(processors):
         return subprocess.Popen(
             line,
-            env=os.environ | {"TF_CONFIG": content},
+            env=os.environ | {"TF_CONFIG": content, PARENT: str(os.getpid())},
             stdout=file if index else None,
             stderr=file if index else None,
             stdin=subprocess.DEVNULL,
