@@ -1,5 +1,6 @@
 # make demo   trains on the phantom films and prints a table
 # make test   runs all tests
+# make quick  runs those that are not marked slow
 # make tutorials   executes the notebooks anew
 # make test-floor  the tests with the oldest libraries that setup.py allows
 # Each makes its own virtual environment in .venv first; PYTHON names the
@@ -12,7 +13,7 @@ DEMO := runs/demo
 TRAIN := $(BIN)/sskeras train --data $(DEMO)/films/manifest.csv --labeled 0.05 \
 	--class-weight 1 1 2 --filters 16 32 --learning-rate 0.003 --decay cosine --epochs 20 --seed 0
 
-.PHONY: demo test test-floor tutorials
+.PHONY: demo test quick test-floor tutorials
 
 demo: $(DEMO)/supervised/metrics.json $(DEMO)/ssresnet/metrics.json
 	$(BIN)/sskeras compare $(DEMO)/supervised $(DEMO)/ssresnet
@@ -20,6 +21,9 @@ demo: $(DEMO)/supervised/metrics.json $(DEMO)/ssresnet/metrics.json
 
 test: $(VENV)/installed
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+quick: $(VENV)/installed
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
 
 test-floor:
 	$(MAKE) test VENV=.venv-floor PIP_CONSTRAINT=$(CURDIR)/tests/floor.txt

@@ -242,6 +242,7 @@ def test_verify_sees_a_changed_ledger(films, tmp_path, capsys):
     assert "ledger.csv: changed" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_kills_at_20_random_moments_leave_the_same_bytes(films, built, tmp_path):
     out = tmp_path / "killed"
     command = [sys.executable, "-m", "data_tools", "build", "--source"]

@@ -132,6 +132,7 @@ def test_a_full_disk_leaves_the_last_good_checkpoint(model, tmp_path):
     assert restored(model, checkpoint)[0] == 2
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_after_the_disk_was_full(tmp_path):
     films = phantom.write(tmp_path / "films", count=240, seed=0, size=32)
     line = [sys.executable, "-m", "sskeras.cli", "train", "--data", str(films)]

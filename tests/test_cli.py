@@ -132,6 +132,7 @@ def test_predict_names_what_it_cannot_read(trained, tmp_path):
     assert not csv.exists()
 
 
+@pytest.mark.slow
 def test_export(trained, tmp_path):
     out, _ = trained
     done = sskeras("export", out, "--out", tmp_path / "saved_model")
@@ -196,6 +197,7 @@ def test_commands_on_no_run(tmp_path):
     assert done.returncode == 1 and "holds no run" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_method_of_your_own(films, tmp_path):
     (tmp_path / "mine.py").write_text(
         "import keras\n"

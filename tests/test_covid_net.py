@@ -21,6 +21,7 @@ def counts(**kwargs):
     return {"total": total, "trainable": trainable}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "total", "kwargs"),
     [

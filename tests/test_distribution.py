@@ -11,6 +11,8 @@ from small_methods import NEEDED
 
 from sskeras.experiments.workers import free_ports
 
+pytestmark = pytest.mark.slow
+
 SCRIPT = Path(__file__).with_name("replicas.py")
 CASES = [*NEEDED, "resnet", "two_path", "own", "stream"]
 

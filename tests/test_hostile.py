@@ -13,6 +13,8 @@ from small_methods import new, tiny
 import sskeras
 from sskeras import cli, methods
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[1]
 OPEN = "__import__('builtins').open('pwned', 'w')"
 

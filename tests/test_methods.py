@@ -344,6 +344,17 @@ def test_same_seed_same_bits(make, batch):
     assert_same_weights(one, other, rtol=0)
 
 
+def test_the_number_of_data_threads_does_not_matter(make, batch):
+    models = []
+    for threads in (1, 16):
+        models.append(make())
+        stream = data.batches(*batch, 8, with_index=models[-1].needs_index)
+        options = tf.data.Options()
+        options.threading.private_threadpool_size = threads
+        models[-1].fit(stream.with_options(options), steps_per_epoch=4, verbose=0)
+    assert_same_weights(*models, rtol=0)
+
+
 REFUSED = {
     "compile.*without `loss`": lambda model, x, y: model.compile("adam", "mse"),
     "must be a list": lambda model, x, y: model.compile("adam", metrics="accuracy"),

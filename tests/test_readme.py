@@ -89,6 +89,7 @@ def test_the_method_of_the_readme_learns(batch):
     assert history["entropy_weight"][0] == pytest.approx(0.1)
 
 
+@pytest.mark.slow
 def test_the_method_of_the_readme_trains_from_the_command_line(tmp_path):
     [example] = [block for block in blocks("python") if "Method)" in block]
     (tmp_path / "mine.py").write_text(example)

@@ -20,6 +20,8 @@ from sskeras.experiments import paper, report, reproduce, results, runner
 from sskeras.experiments.plan import SHARES, Experiment, resnet, weighted
 from sskeras.experiments.settings import Settings
 
+pytestmark = pytest.mark.slow
+
 TABLES = [reproduce.load(name) for name in reproduce.TABLES]
 ALL = [e for table in TABLES for e in table.EXPERIMENTS]
 TINY = {"image_size": 32, "filters": (4, 8), "epochs": 2, "precision": "float32"}

@@ -142,6 +142,7 @@ def test_an_interrupted_run_ends_with_the_same_bits(
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.slow
 def test_a_killed_command_is_taken_up_again(manifest, tmp_path):
     command = [sys.executable, "-m", "sskeras.cli", "train", "--data", str(manifest)]
     command += ["--image-size", "32", "--filters", "4", "8", "--batch-size", "64"]
@@ -199,6 +200,7 @@ def test_what_a_killed_run_began_to_write_is_no_obstacle(tmp_path):
         folder.check({"seed": 1})
 
 
+@pytest.mark.slow
 def test_a_damaged_checkpoint_is_named(tmp_path, run):
     path = tmp_path / "checkpoint.npz"
     path.write_bytes(b"PK\x03\x04 not a checkpoint")
@@ -395,6 +397,7 @@ def best(manifest, tmp_path_factory):
     return out
 
 
+@pytest.mark.slow
 def test_the_preset_has_a_teacher_and_a_second_judge(best, manifest):
     assert RunFolder(best / "teacher").metrics.exists()
     teacher = json.loads((best / "teacher" / "settings.json").read_text())
@@ -406,6 +409,7 @@ def test_the_preset_has_a_teacher_and_a_second_judge(best, manifest):
     assert scores["confusion_matrix"] == found["confusion_matrix"]
 
 
+@pytest.mark.slow
 def test_it_learns_what_the_teacher_says_but_keeps_every_label(best, manifest):
     wanted = settings(manifest, **{**PRESETS["best"], "epochs": 2})
     rows, _, classes, y = training.read(wanted)
@@ -416,6 +420,7 @@ def test_it_learns_what_the_teacher_says_but_keeps_every_label(best, manifest):
     np.testing.assert_array_equal(learned[y < 0], answers[:, :2].argmax(-1))
 
 
+@pytest.mark.slow
 def test_after_the_teacher_it_goes_on_with_the_student(best, manifest, tmp_path):
     shutil.copytree(best / "teacher", tmp_path / "run" / "teacher")
     shutil.copy(best / "settings.json", tmp_path / "run")

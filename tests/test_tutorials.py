@@ -7,6 +7,8 @@ from pathlib import Path
 import nbformat
 import pytest
 
+pytestmark = pytest.mark.slow
+
 TUTORIALS = Path(__file__).parents[1] / "tutorials"
 spec = importlib.util.spec_from_file_location("build", TUTORIALS / "build.py")
 build = importlib.util.module_from_spec(spec)

@@ -16,6 +16,8 @@ import pytest
 from data_tools import phantom
 from sskeras.experiments import workers
 
+pytestmark = pytest.mark.slow
+
 PAGE = Path(workers.__file__).parents[1].joinpath("distributed.md").read_text("utf-8")
 COMMAND = [sys.executable, "-m", "sskeras.cli", "train"]
 OPTIONS = (
