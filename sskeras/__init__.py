@@ -13,7 +13,7 @@ Table of contents, loaded when first used, so that `import sskeras` is quick:
 - `layers`     what Keras lacks or does slowly
 - `data`       manifests, hidden labels, pictures and batches
 - `evaluate`   scores with 95 % intervals
-- `explain`    Grad-CAM
+- `explain`    where a network looks, and what such a map is worth
 - `plots`      figures that return their Axes
 - `export`     SavedModel with the preprocessing inside
 - `load_model` a saved method, ready to predict or to train on

@@ -1,4 +1,4 @@
-"""`sskeras`: train, compare, evaluate, predict and export from the command line.
+"""`sskeras`: train, compare, evaluate, predict, explain, export: the command line.
 
 This module imports the standard library only, and each command loads what it needs
 when it runs, so that `sskeras --help` answers at once.
@@ -20,6 +20,7 @@ from sskeras.experiments.reproduce import TABLES, defaults
 from sskeras.experiments.settings import DECAYS, PRESETS, VIEWS, Settings
 from sskeras.precision import PRECISIONS
 
+MAPS = ("grad-cam", "grad-cam-plus-plus", "integrated-gradients", "occlusion")
 NOTE = "For research and teaching: not a medical device, not for clinical use."
 
 
@@ -76,6 +77,13 @@ def parser(preset=None):
     option("run_folder", metavar="run", help="folder of a finished run")
     option("inputs", nargs="+", help="PNG or JPEG files, and folders of them")
     option("--out", required=True, help="CSV file for the predictions")
+    option = command(explain, "draw where a finished run looks")
+    option("run_folder", metavar="run", help="folder of a finished run")
+    option("inputs", nargs="+", help="PNG or JPEG files, and folders of them")
+    option("--map", default=MAPS[0], choices=MAPS, help=f"which map ({MAPS[0]})")
+    second = "output that is explained: 0 classifies, 1 is the unsupervised path (0)"
+    option("--path", type=int, default=0, help=second)
+    option("--out", required=True, help="PNG file for the figure")
     option = command(export, "write a SavedModel that needs no sskeras")
     option("run_folder", metavar="run", help="folder of a finished run")
     option("--out", required=True, help="folder for the SavedModel")
@@ -266,6 +274,19 @@ def predict(arguments):
     write_text(Path(arguments.out), table.to_csv(index=False))
     passed = f"; passed over {others} other files" if others else ""
     print(f"{len(table)} predictions in '{arguments.out}'{passed}. {NOTE}")
+
+
+def explain(arguments):
+    """`sskeras explain`."""
+    _load_tensorflow()
+    from sskeras import plots
+    from sskeras.experiments import use
+
+    found = use.explain_files(
+        arguments.run_folder, arguments.inputs, arguments.map, arguments.path
+    )
+    plots.save(found, arguments.out)
+    print(f"The figure is '{arguments.out}'. {NOTE}")
 
 
 def export(arguments):

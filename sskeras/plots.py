@@ -164,6 +164,29 @@ def overlay(picture, heat, ax=None):
     return ax
 
 
+def shares(values, names, ax=None):
+    """Draws a bar and a number for each class.
+
+    Args:
+        values: Shares in [0, 1], such as probabilities.
+        names: One name for each.
+        ax: Axes to draw into, or `None` for a new figure.
+
+    Returns:
+        The Axes.
+    """
+    ax = _new_axes(1, 1, (3.0, 2.0))[0] if ax is None else ax
+    bars = ax.barh(range(len(values)), values, color=COLORS[0], height=0.6)
+    ax.bar_label(bars, [f"{100 * value:.1f} %" for value in values], padding=4)
+    ax.set_yticks(range(len(values)), names)
+    ax.set_xlim(0, 1.35)
+    ax.invert_yaxis()
+    ax.set_xticks([])
+    ax.tick_params(length=0)
+    ax.spines[["top", "right", "bottom"]].set_visible(False)
+    return ax
+
+
 def curves(table, label, ax=None):
     """Draws one curve for each column of a table.
 

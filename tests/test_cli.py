@@ -5,11 +5,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from data_tools import phantom
 from sskeras import cli
+from sskeras.experiments import use
 from sskeras.experiments.settings import PRESETS
 
 ROOT = Path(__file__).parents[1]
@@ -43,7 +46,7 @@ def trained(films, tmp_path_factory):
 def test_help_names_every_command():
     done = sskeras("--help")
     assert "not a medical device" in done.stdout
-    for command in ("train", "compare", "evaluate", "predict", "export"):
+    for command in ("train", "compare", "evaluate", "predict", "explain", "export"):
         assert command in done.stdout
         assert sskeras(command, "--help").returncode == 0
 
@@ -119,6 +122,23 @@ def test_predict_files_and_folders(trained, films, tmp_path):
     first = found[classes].to_numpy()[0]
     assert first == pytest.approx(rows[classes].to_numpy()[7], abs=1e-5)
     assert found.prediction[0] == classes[first.argmax()]
+
+
+def test_explain_draws_where_a_run_looks(trained, films, tmp_path):
+    out, _ = trained
+    film, figure = films.parent / "images", tmp_path / "figure.png"
+    first, second = sorted(film.iterdir())[:2]
+    words = ["--map", "occlusion", "--path", "1", "--out", figure]
+    done = sskeras("explain", out, first, second, *words)
+    assert not done.returncode, done.stderr
+    assert "The figure is" in done.stdout
+    height, width, _ = np.asarray(Image.open(figure)).shape
+    assert height > 600 and width > 900  # Two films of three panels.
+    for name in cli.MAPS:
+        axes = use.explain_files(out, [first], name)
+        assert axes[0].get_title() == first.name
+    with pytest.raises(ValueError, match="240 pictures do not fit into one figure"):
+        use.explain_files(out, [film])
 
 
 def test_predict_names_what_it_cannot_read(trained, tmp_path):

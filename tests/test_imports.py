@@ -10,9 +10,9 @@ import pytest
 ROOT = Path(__file__).parents[1]
 ORDER = [
     {"losses", "schedules", "metrics", "augment", "layers", "precision"},
-    {"networks", "data"},
+    {"networks", "data", "plots"},
     {"methods"},
-    {"export", "explain", "plots", "evaluate", "serve"},
+    {"export", "explain", "evaluate", "serve"},
     {"experiments"},
     {"cli"},
 ]

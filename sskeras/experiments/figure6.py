@@ -6,7 +6,6 @@ verdict falls: the paper ascribes its confusions to early and late disease.
 
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from sskeras import data, explain, plots
@@ -14,7 +13,6 @@ from sskeras.experiments import page, results, use
 
 CLASS = "covid-19"
 STAGES = ("early", "developed", "late")
-FILMS = 4  # of each verdict
 
 
 def blocks(out, experiment, seeds, settings):
@@ -55,24 +53,11 @@ def verdicts_of(folder, rows):
 
 
 def draw(folder, rows, verdicts):
-    """Films of each verdict in a row, each above its Grad-CAM."""
+    """Films of each verdict in a row, each beside its Grad-CAM."""
     model = use.load(folder)
-    order = [c for c in model.class_names if (verdicts == c).any()]
-    chosen = [np.flatnonzero(verdicts == c)[:FILMS] for c in order]
-    axes = plots.grid(2 * FILMS * len(order), 2 * FILMS, (1.7, 1.9))
-    for ax in axes:
-        ax.set_axis_off()
-    for line, films in enumerate(chosen):
-        part = rows.iloc[films]
-        x = data.open_pictures(part, *use.input_size(model))
-        heat = explain.grad_cam(model, x)
-        stages = part["stage"] if "stage" in part else [""] * len(part)
-        for k, (picture, map_, stage) in enumerate(zip(x, heat, stages, strict=True)):
-            place = 2 * FILMS * line + 2 * k
-            title = f"{stage}\ncalled {order[line]}".strip()
-            plots.contact_sheet([picture], [title], axes=[axes[place]])
-            plots.overlay(picture, map_, axes[place + 1])
-    return axes
+    pictures = data.open_pictures(rows, *use.input_size(model))
+    stages = rows["stage"].tolist() if "stage" in rows else None
+    return explain.verdicts(model, pictures, stages, verdicts)
 
 
 def by_stage(stages, verdicts):

@@ -5,10 +5,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from sskeras import data, evaluate, methods
+from sskeras import data, evaluate, explain, methods
 from sskeras.experiments.folder import RunFolder
 from sskeras.methods.saving import load_model
 
+MOST_FILMS = 24  # in a figure
+SIDE = 384  # pixels of a film in a figure
 SUFFIXES = (".png", ".jpg", ".jpeg")
 
 
@@ -100,6 +102,39 @@ def predict_files(run, inputs):
     table["prediction"] = [model.class_names[i] for i in probabilities.argmax(-1)]
     table[list(model.class_names)] = probabilities
     return table, others
+
+
+def explain_files(run, inputs, map_name="grad-cam", path=0):
+    """Draws pictures as a finished run sees them: `explain.figure`.
+
+    Args:
+        run: Folder of the run.
+        inputs: Picture files, and folders that are searched for them.
+        map_name: Name of a map, such as `"grad-cam"`.
+        path: Output of the network to explain.
+
+    Returns:
+        Array of Axes.
+
+    Raises:
+        ValueError: If there are too many pictures for one figure.
+    """
+    paths, _ = find_pictures(inputs)
+    if len(paths) > MOST_FILMS:
+        raise ValueError(
+            f"{len(paths)} pictures do not fit into one figure: name at most "
+            f"{MOST_FILMS}."
+        )
+    model = load(run)
+    size, channels = input_size(model)
+    return explain.figure(
+        model,
+        data.load_pictures(paths, size, channels),
+        [file.name for file in paths],
+        data.load_pictures(paths, (SIDE, SIDE), channels),
+        getattr(explain, map_name.replace("-", "_")),
+        path,
+    )
 
 
 def find_pictures(inputs):
