@@ -20,7 +20,8 @@ setup(
         "pillow",  # reads and writes pictures without TensorFlow
         "pydicom>=3.0",  # films of RSNA and RICORD; MIT, 2.4 MB
         "google-crc32c",  # checksums of TFRecord files; Apache-2.0, 0.04 MB
-        "scikit-learn>=1.5",  # the audit's model; BSD-3, 9 MB, with scipy 35 MB more
+        "scikit-learn>=1.5",  # the audit's model, AUC; BSD-3, 9 MB
+        "scipy>=1.15",  # temperature; BSD-3, 35 MB, which scikit-learn needs anyway
         "tqdm",  # progress bars; MPL-2.0/MIT, 0.1 MB
     ],
     extras_require={
@@ -42,7 +43,6 @@ setup(
         # them do (ai-edge-litert: Apache-2.0, 22 MB).
         "test": [
             "pytest>=8",
-            "scipy>=1.15",  # bootstrap as the tests call it
             "pytest-xdist",
             "pytest-timeout",
             "build",

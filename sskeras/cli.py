@@ -72,7 +72,10 @@ def parser(preset=None):
     option("run_folder", metavar="run", help="folder of a finished run")
     option("--data", required=True, help="manifest.csv, or its folder")
     option("--split", default="test", help="split to score (default: test)")
-    option("--out", help="JSON file for the scores")
+    option("--out", help="JSON file for the scores; with --full a folder")
+    full = "calibration, operating points, sets and a control, with a report"
+    option("--full", action="store_true", help=full)
+    option("--films", action="store_true", help="show the hardest films in the report")
     option = command(predict, "class probabilities of picture files")
     option("run_folder", metavar="run", help="folder of a finished run")
     option("inputs", nargs="+", help="PNG or JPEG files, and folders of them")
@@ -259,8 +262,16 @@ def evaluate(arguments):
     _load_tensorflow()
     from sskeras.experiments import use
 
-    scores = use.evaluate_run(arguments.run_folder, arguments.data, arguments.split)
-    show({arguments.run_folder: scores})
+    run, manifest, split = arguments.run_folder, arguments.data, arguments.split
+    if arguments.full:
+        from sskeras.experiments import run_report
+
+        report = run_report.write(run, manifest, split, arguments.out, arguments.films)
+        show({run: report[1]})
+        print(f"\nThe report is '{report[0]}'. {NOTE}")
+        return
+    scores = use.evaluate_run(run, manifest, split)
+    show({run: scores})
     if arguments.out:
         write_json(Path(arguments.out), scores)
 

@@ -164,6 +164,38 @@ def overlay(picture, heat, ax=None):
     return ax
 
 
+def reliability(tables, ax=None):
+    """Draws how often what is called is right, by the probability it is called with.
+
+    Args:
+        tables: Dict from a name to what `evaluate.reliability` returns, or to a list of
+            dicts of its rows.
+        ax: Axes to draw into, or `None` for a new figure.
+
+    Returns:
+        The Axes.
+    """
+    ax = _new_axes(1, 1, (4.6, 4.4))[0] if ax is None else ax
+    ax.plot([0, 1], [0, 1], color="#888888", linestyle="--", linewidth=1)
+    for (name, table), color in zip(tables.items(), COLORS, strict=False):
+        table = pd.DataFrame(table)
+        x, y = table["confidence"], table["accuracy"]
+        ax.plot(x, y, color=color, linewidth=1.2)
+        size = 20 + 400 * table["share"]
+        ax.scatter(x, y, size, color=color, alpha=0.6, linewidths=0, label=name)
+    ax.set_xlim(0, 1)
+    ax.set_ylim(0, 1)
+    ax.set_aspect("equal")
+    ax.set_xlabel("probability of the class that is called")
+    ax.set_ylabel("share that is right")
+    ax.grid(alpha=0.25)
+    ax.spines[["top", "right"]].set_visible(False)
+    legend = ax.legend(frameon=False, loc="upper left")
+    for handle in legend.legend_handles:
+        handle.set_sizes([60])
+    return ax
+
+
 def shares(values, names, ax=None):
     """Draws a bar and a number for each class.
 

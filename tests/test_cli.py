@@ -12,7 +12,7 @@ from PIL import Image
 
 from data_tools import phantom
 from sskeras import cli
-from sskeras.experiments import use
+from sskeras.experiments import run_report, use
 from sskeras.experiments.settings import PRESETS
 
 ROOT = Path(__file__).parents[1]
@@ -95,6 +95,30 @@ def test_compare_shows_runs_side_by_side(trained):
     done = sskeras("compare", out, out)
     assert not done.returncode, done.stderr
     assert str(out) in done.stdout
+
+
+def test_evaluate_in_full_writes_a_page(trained, films, tmp_path):
+    out, _ = trained
+    words = ["--data", films, "--full", "--films", "--out", tmp_path / "report"]
+    done = sskeras("evaluate", out, *words)
+    assert not done.returncode, done.stderr
+    scores = json.loads((tmp_path / "report" / "scores.json").read_text("utf-8"))
+    stored = json.loads((out / "metrics.json").read_text("utf-8"))
+    assert scores["macro_f"] == stored["macro_f"]
+    assert scores["control"]["rows"] == scores["rows"]
+    assert set(scores["trust"]["auc"]) == {"normal", "pneumonia", "covid-19"}
+    page = (tmp_path / "report" / "report.html").read_text("utf-8")
+    for heading in (
+        "Calibration",
+        "Operating points",
+        "borders and markers",
+        "hardest",
+    ):
+        assert heading in page
+    assert page.count("data:image/png;base64,") == 4 and "://" not in page
+    assert "not a medical device" in page and "--set stop_gradient=supervised" in page
+    again = run_report.write(out, films, out=tmp_path / "again")
+    assert "hardest" not in again[0].read_text("utf-8")
 
 
 def test_predict_files_and_folders(trained, films, tmp_path):
