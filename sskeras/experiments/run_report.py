@@ -194,9 +194,9 @@ def control_blocks(found):
     ]
     text = (
         "A linear model learned from all labels of the training split, and from "
-        "nothing but the outer 15 % of each film: borders, corners, markers, hardly any "
-        "lung. What it reaches, traces of the source could explain in the network's "
-        "score, too. Whether the network uses them this cannot tell."
+        "nothing but the outer 15 % of each film: borders, corners, markers, hardly "
+        "any lung. What it reaches, traces of the source could explain in the score of "
+        "the network, too. Whether the network uses them this cannot tell."
     )
     return [
         page.Heading("How much could come from borders and markers alone?"),
