@@ -30,7 +30,11 @@ setup(
         "tutorials": ["jupyterlab", "jupytext", "nbclient", "ipykernel"],
         # JPEG Lossless, JPEG-LS and 12-bit JPEG in DICOM; Apache-2.0 and BSD, 13 MB.
         "dicom": ["python-gdcm"],
-        "onnx": ["onnx", "tf2onnx"],  # what Keras exports with; Apache-2.0, 19 MB
+        # Converts and runs what was converted; Apache-2.0 and MIT, 37 MB.
+        "onnx": ["onnx", "tf2onnx", "onnxruntime"],
+        "litert": [
+            "ai-edge-litert"
+        ],  # runs what TensorFlow converts; Apache-2.0, 22 MB
         "benchmarks": [
             "opencv-python-headless",  # a peer; Apache-2.0, 61 MB
             "onnx",

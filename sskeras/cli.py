@@ -20,6 +20,7 @@ from sskeras.experiments.reproduce import TABLES, defaults
 from sskeras.experiments.settings import DECAYS, PRESETS, VIEWS, Settings
 from sskeras.precision import PRECISIONS
 
+FORMATS = ("saved_model", "onnx", "litert", "card")
 MAPS = ("grad-cam", "grad-cam-plus-plus", "integrated-gradients", "occlusion")
 NOTE = "For research and teaching: not a medical device, not for clinical use."
 
@@ -87,9 +88,10 @@ def parser(preset=None):
     second = "output that is explained: 0 classifies, 1 is the unsupervised path (0)"
     option("--path", type=int, default=0, help=second)
     option("--out", required=True, help="PNG file for the figure")
-    option = command(export, "write a SavedModel that needs no sskeras")
+    option = command(export, "write a model that needs no sskeras, or its card")
     option("run_folder", metavar="run", help="folder of a finished run")
-    option("--out", required=True, help="folder for the SavedModel")
+    option("--format", default=FORMATS[0], choices=FORMATS, help=f"({FORMATS[0]})")
+    option("--out", required=True, help="file, or folder for a SavedModel")
     option = command(serve, "answer requests over HTTP, to teach and try")
     option("saved_model", help="folder of a SavedModel")
     option("--name", default="films", help="in /v1/models/NAME (films)")
@@ -304,10 +306,16 @@ def export(arguments):
     """`sskeras export`."""
     _load_tensorflow()
     from sskeras import export
-    from sskeras.experiments import use
+    from sskeras.experiments import card, use
 
-    export.saved_model(use.load(arguments.run_folder), arguments.out)
-    print(f"SavedModel in '{arguments.out}', reloaded and compared. {NOTE}")
+    if arguments.format == "card":
+        write_text(Path(arguments.out), card.write(arguments.run_folder))
+        print(f"The model card is '{arguments.out}'. {NOTE}")
+        return
+    model = use.load(arguments.run_folder)
+    settings = RunFolder(arguments.run_folder).read_settings()
+    getattr(export, arguments.format)(model, arguments.out, settings)
+    print(f"'{arguments.out}' is written, reloaded and compared. {NOTE}")
 
 
 def serve(arguments):

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pandas as pd
 import pytest
 from PIL import Image
@@ -184,6 +185,22 @@ def test_export(trained, tmp_path):
     assert (tmp_path / "saved_model" / "saved_model.pb").exists()
     done = sskeras("export", out, "--out", tmp_path / "saved_model")
     assert done.returncode == 1 and "exists" in done.stderr
+    file = tmp_path / "model.onnx"
+    done = sskeras("export", out, "--format", "onnx", "--out", file)
+    assert not done.returncode, done.stderr
+    assert "written, reloaded and compared" in done.stdout
+    [found] = onnx.load(file).metadata_props
+    assert json.loads(found.value)["training"]["method"] == "ssresnet"
+    done = sskeras("export", out, "--format", "card", "--out", tmp_path / "card.md")
+    assert not done.returncode, done.stderr
+    card = (tmp_path / "card.md").read_text("utf-8")
+    for words in (
+        "# Model card",
+        "Not a medical device",
+        "50 % of the labels",
+        "MacroF",
+    ):
+        assert words in card
 
 
 @pytest.mark.parametrize(

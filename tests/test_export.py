@@ -1,17 +1,25 @@
 """The SavedModel: alone, in float32, on arrays and on files."""
 
+import importlib.util
 import io
+import json
 import subprocess
 import sys
+import zipfile
 
 import keras
 import numpy as np
+import onnx
+import onnxruntime
 import pytest
 import tensorflow as tf
+from ai_edge_litert.interpreter import Interpreter
 from PIL import Image
 
 from sskeras import export, methods, networks
 from sskeras.data import load_pictures, pictures
+
+SAVED_MODEL = sys.modules["sskeras.export.saved_model"]
 
 
 def method(policy="float32", shape=(24, 32, 1)):
@@ -144,7 +152,7 @@ def test_only_the_path_that_classifies_is_exported_and_as_constants(exported):
 
 
 def test_a_large_network_keeps_its_variables(tmp_path, monkeypatch):
-    monkeypatch.setattr(export, "MOST_CONSTANTS", 0)
+    monkeypatch.setattr(SAVED_MODEL, "MOST_CONSTANTS", 0)
     model, x = method()
     export.saved_model(model, tmp_path / "saved_model")
     loaded = tf.saved_model.load(tmp_path / "saved_model")
@@ -172,7 +180,7 @@ def test_the_savedmodel_computes_in_float32_whatever_the_training(policy, tmp_pa
     model, x = method(policy)
     export.saved_model(model, tmp_path / "saved_model")
     assert not half_precision_nodes(tmp_path / "saved_model")
-    export._write(model, tmp_path / "as_trained")
+    SAVED_MODEL._write(model, tmp_path / "as_trained")
     assert half_precision_nodes(tmp_path / "as_trained")
     loaded = tf.saved_model.load(tmp_path / "saved_model")
     answer = loaded.serve(x)["probabilities"]
@@ -199,8 +207,90 @@ def test_a_savedmodel_that_answers_differently_does_not_appear(tmp_path, monkeyp
     twin = export.float32_twin(model)
     head = twin.network.get_layer("supervised_logits")
     head.bias.assign([1.0, 0.0, 0.0])
-    write = export._write
-    monkeypatch.setattr(export, "_write", lambda _, folder: write(twin, folder))
+    write = SAVED_MODEL._write
+    monkeypatch.setattr(SAVED_MODEL, "_write", lambda _, folder: write(twin, folder))
     with pytest.raises(RuntimeError, match="differs from the model by"):
         export.saved_model(model, tmp_path / "saved_model")
     assert not [*tmp_path.iterdir()]
+
+
+def metadata_of(path):
+    """What a file or a SavedModel says about itself."""
+    if path.suffix == ".onnx":
+        [found] = onnx.load(path).metadata_props
+        assert found.key == "sskeras"
+        return json.loads(found.value)
+    if path.suffix == ".tflite":
+        archive = zipfile.ZipFile(path)
+        labels = archive.read("labels.txt").decode().split("\n")
+        assert labels == ["normal", "pneumonia", "covid-19"]
+        return json.loads(archive.read("sskeras.json"))
+    return json.loads((path / "assets.extra/sskeras.json").read_text("utf-8"))
+
+
+def run(path, x):
+    """Probabilities from the runtime of a file."""
+    if path.suffix == ".onnx":
+        session = onnxruntime.InferenceSession(path)
+        return session.run(["probabilities"], {"pictures": x})[0]
+    runner = Interpreter(str(path))
+    [inputs], [outputs] = runner.get_input_details(), runner.get_output_details()
+    runner.resize_tensor_input(inputs["index"], x.shape)
+    runner.allocate_tensors()
+    runner.set_tensor(inputs["index"], x)
+    runner.invoke()
+    return runner.get_tensor(outputs["index"])
+
+
+@pytest.mark.parametrize("policy", ["float32", "mixed_float16", "mixed_bfloat16"])
+@pytest.mark.parametrize(
+    "write, suffix", [(export.onnx, "onnx"), (export.litert, "tflite")]
+)
+def test_other_runtimes_answer_as_the_model_does(write, suffix, policy, tmp_path):
+    model, x = method(policy)
+    path = tmp_path / f"model.{suffix}"
+    write(model, path, {"epochs": 2})
+    assert [*tmp_path.iterdir()] == [path]
+    twin = export.float32_twin(model)
+    for pictures_ in (x, x[:1]):
+        expected = twin.predict(pictures_, verbose=0)
+        np.testing.assert_allclose(run(path, pictures_), expected, atol=1e-5)
+    found = metadata_of(path)
+    assert found["classes"] == ["normal", "pneumonia", "covid-19"]
+    assert found["pictures"]["height"] == 24 and found["pictures"]["width"] == 32
+    assert found["training"] == {"epochs": 2}
+    assert "Not a medical device" in found["intended_use"]
+    with pytest.raises(FileExistsError, match="exists"):
+        write(model, path)
+
+
+def test_the_savedmodel_has_metadata(exported):
+    *_, folder = exported
+    assert metadata_of(folder)["classes"] == ["normal", "pneumonia", "covid-19"]
+
+
+@pytest.mark.parametrize("write", [export.onnx, export.litert])
+def test_a_file_that_answers_differently_does_not_appear(write, tmp_path, monkeypatch):
+    model, _ = method()
+    other = export.float32_twin(model)
+    other.network.get_layer("supervised_logits").bias.assign([1.0, 0.0, 0.0])
+    portable = sys.modules["sskeras.export.portable"]
+    compare = portable.compare
+    monkeypatch.setattr(portable, "compare", lambda _, *rest: compare(other, *rest))
+    with pytest.raises(RuntimeError, match="differs from the model by"):
+        write(model, tmp_path / "model")
+    assert not [*tmp_path.iterdir()]
+
+
+@pytest.mark.parametrize(
+    "write, package", [(export.onnx, "tf2onnx"), (export.litert, "ai_edge_litert")]
+)
+def test_a_missing_package_is_named_before_anything(write, package, monkeypatch):
+    find = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util,
+        "find_spec",
+        lambda name: None if name == package else find(name),
+    )
+    with pytest.raises(ImportError, match=f"{package}. Run: pip install 'sskeras"):
+        write(None, "nowhere")

@@ -67,7 +67,8 @@ def finish(model, x, rows, folder):
         model.save(partial)
     if not folder.saved_model.exists():
         print("Exporting, then comparing in a process of its own ...", flush=True)
-        export.saved_model(model, folder.saved_model)
+        settings = read_json(folder.settings)
+        export.saved_model(model, folder.saved_model, settings)
     folder.finish(scores, workers.strategy().num_replicas_in_sync)
 
 

@@ -1,20 +1,11 @@
 """Export to a SavedModel that takes pictures and needs no sskeras."""
 
-import contextlib
-import json
-import os
-import shutil
-import subprocess
-import sys
-import tempfile
-from pathlib import Path
-
 import keras
-import numpy as np
 import tensorflow as tf
 
 from sskeras.data import pictures
-from sskeras.layers import set_weights
+from sskeras.export.about import metadata
+from sskeras.export.common import appears_whole, compare, float32_twin, quiet
 
 # As constants, TensorFlow folds weights: batch normalization into the convolutions. It
 # also copies them two dozen times, which is too much for a large network.
@@ -26,7 +17,7 @@ NO_PICTURE = (
 )
 
 
-def saved_model(model, folder):
+def saved_model(model, folder, training=None):
     """Writes a SavedModel, reloads it in a process of its own and compares.
 
     The SavedModel computes in float32 whatever the precision of the training. Weights
@@ -37,6 +28,8 @@ def saved_model(model, folder):
       `(batch, height, width, channels)` in 0-255.
     - `serve_bytes` takes `encoded`, a string tensor of shape `(batch,)` with the
       bytes of PNG or JPEG files.
+
+    `assets.extra/sskeras.json` holds what a user must know, see `metadata`.
 
     Both return a dict with `probabilities` of shape `(batch, num_classes)`,
     `class_names` of the same shape, and `prediction`, the name of the likeliest class,
@@ -49,41 +42,20 @@ def saved_model(model, folder):
         folder: Where to write. It must not exist, so that nothing is overwritten; it
             appears only when the comparison has succeeded.
 
+        training: JSON-serializable dict of how it was trained, for the metadata.
+
     Raises:
         FileExistsError: If the folder exists.
         RuntimeError: If the reloaded SavedModel does not give the same answers.
     """
-    folder = Path(folder).absolute()  # The comparison runs elsewhere.
-    if folder.exists():
-        raise FileExistsError(
-            f"'{folder}' exists. Name another folder, or remove it first."
-        )
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(
-        tempfile.mkdtemp(prefix=f".partial.{folder.name}.", dir=folder.parent)
-    )
-    try:
-        twin = float32_twin(model)
+    twin = float32_twin(model)
+    height, width = model.network.input_shape[1:3]
+    with appears_whole(folder) as partial:
         _write(twin, partial / "model")
-        _compare(twin, partial)
-        os.replace(partial / "model", folder)
-    finally:
-        shutil.rmtree(partial)
-
-
-def float32_twin(model):
-    """A copy of a method that computes in float32, with the same weights."""
-
-    def to_float32(entry):
-        if entry.get("class_name") == "DTypePolicy":
-            entry["config"]["name"] = "float32"
-        return entry
-
-    config = json.loads(json.dumps(model.get_config()), object_hook=to_float32)
-    twin = type(model).from_config(config)
-    twin(keras.Input(model.network.input_shape[1:]))
-    set_weights(twin, model.get_weights())
-    return twin
+        extra = partial / "model" / "assets.extra"
+        extra.mkdir()
+        (extra / "sskeras.json").write_text(metadata(model, training), "utf-8")
+        compare(twin, partial, RELOAD, size=(height + 7, 2 * width))
 
 
 def _write(model, folder):
@@ -114,19 +86,8 @@ def _write(model, folder):
     archive.add_endpoint("serve", serve, input_signature=[spec])
     spec = tf.TensorSpec((None,), tf.string, name="encoded")
     archive.add_endpoint("serve_bytes", serve_bytes, input_signature=[spec])
-    with _quiet(tf.get_logger()):  # It tells where the partial folder is.
+    with quiet(tf.get_logger()):  # It tells where the partial folder is.
         archive.write_out(str(folder), verbose=False)
-
-
-@contextlib.contextmanager
-def _quiet(logger):
-    """Nothing but warnings is logged."""
-    before = logger.level
-    logger.setLevel("WARNING")
-    try:
-        yield
-    finally:
-        logger.setLevel(before)
 
 
 def _answer(model):
@@ -168,33 +129,3 @@ if "sskeras" in sys.modules:
     sys.exit("the SavedModel needs sskeras")
 numpy.savez(answers, **outputs)
 """
-
-
-def _compare(model, folder):
-    """Raises unless the SavedModel answers as the model does, on pictures of noise."""
-    height, width, channels = model.network.input_shape[1:]
-    shape = (8, height + 7, 2 * width, channels)  # not yet the size of the network
-    x = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
-    np.savez(folder / "pictures.npz", x=x)
-    arguments = [folder / "model", folder / "pictures.npz", folder / "answers.npz"]
-    done = subprocess.run(
-        [sys.executable, "-c", RELOAD, *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        cwd=folder,
-        env={**os.environ, "CUDA_VISIBLE_DEVICES": "-1"},
-    )
-    if done.returncode:
-        raise RuntimeError(f"The SavedModel cannot be loaded:\n{done.stderr}")
-    resized = pictures.resize(x, (height, width))
-    with tf.device("CPU"):  # as there: another device rounds otherwise
-        expected = keras.ops.convert_to_numpy(model(resized, training=False))
-    with np.load(folder / "answers.npz") as stored:
-        answers = dict(stored)
-    for endpoint, probabilities in answers.items():
-        error = np.abs(probabilities - expected).max()
-        if not error < 1e-5:
-            raise RuntimeError(
-                f"Endpoint '{endpoint}' of the SavedModel differs from the model by "
-                f"{error:.1e} in probability."
-            )

@@ -1,0 +1,65 @@
+"""A model card: what a run is, what it is for, and what it can do."""
+
+from sskeras.evaluate import SCORES, cell
+from sskeras.experiments import page
+from sskeras.experiments.folder import RunFolder
+from sskeras.export.about import INTENDED_USE
+
+LIMITS = (
+    "The scores are those of one training on the films of one test split, after the "
+    "last epoch; another seed moves them. Films of other hospitals, machines or ages "
+    "were not tested. Probabilities are not calibrated; `sskeras evaluate --full` "
+    "tells how far they are off."
+)
+
+
+def write(run):
+    """The card of a finished run, as Markdown.
+
+    Args:
+        run: Folder of the run.
+
+    Returns:
+        Text, after the sections of Mitchell et al., "Model Cards for Model Reporting"
+        (2019).
+    """
+    folder = RunFolder(run)
+    found = folder.read_scores()
+    settings, origin = found["settings"], found["provenance"]
+    rows = [[text, cell(found[name])] for name, text in SCORES.items()]
+    rows += [[f"recall {name}", cell(score)] for name, score in found["recall"].items()]
+    interval = found["interval"]
+    size = f"{settings['image_size']} × {settings['image_size']}"
+    versions = ", ".join(f"{k} {v}" for k, v in origin["versions"].items())
+    blocks = [
+        page.Heading("Model"),
+        page.Text(
+            f"{settings['method']}, trained with {100 * settings['labeled']:g} % of "
+            f"the labels on pictures of {size} pixels; classes "
+            f"{', '.join(found['recall'])}. Made with {versions}, at commit "
+            f"{origin['commit']}, by:"
+        ),
+        page.Code(origin["command"]),
+        page.Heading("Intended use"),
+        page.Text(INTENDED_USE),
+        page.Heading("Data"),
+        page.Text(
+            f"`{settings['data']}`, a manifest with the SHA-256 "
+            f"`{settings['manifest_sha256']}`. Trained on its split `train`, scored on "
+            f"{found['rows']:,} films of `test`."
+        ),
+        page.Heading("Scores"),
+        page.Text(
+            f"Percent, in brackets the {100 * interval['level']:g} % interval, "
+            f"{interval['method']}."
+        ),
+        page.Table(["score", "percent"], rows),
+        page.Heading("Limits"),
+        page.Text(LIMITS),
+        page.Heading("Settings"),
+        page.Table(
+            ["setting", "value"],
+            [[name, str(v)] for name, v in settings.items() if v not in ("", [], {})],
+        ),
+    ]
+    return page.markdown(f"Model card: {folder.path.resolve().name}", blocks)
