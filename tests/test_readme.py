@@ -50,6 +50,11 @@ def test_from_paper_to_code_names_what_exists():
         resolve("sskeras.losses.nothing")
 
 
+def test_every_picture_is_there():
+    pictures = re.findall(r"!\[[^]]+\]\(([^)]+)\)", README)
+    assert len(pictures) > 1 and all((ROOT / name).is_file() for name in pictures)
+
+
 def test_each_line_of_algorithm_1_is_marked():
     text = (ROOT / "sskeras/methods/ssresnet.py").read_text("utf-8")
     for line in ("lines 3-5", "line 6", "line 7", "line 8", "line 9"):
@@ -139,7 +144,9 @@ def test_the_commands_of_the_readme_parse():
         "compare",
         "evaluate",
         "predict",
+        "explain",
         "export",
+        "serve",
         "reproduce",
     }
     for line in commands:
