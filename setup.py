@@ -58,6 +58,7 @@ setup(
             "jupytext",
             "nbclient",
             "ipykernel",
+            "pyyaml",
         ],
     },
     entry_points={"console_scripts": ["sskeras = sskeras.cli:main"]},

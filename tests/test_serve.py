@@ -8,15 +8,19 @@ import signal
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
 import tensorflow as tf
+import yaml
 from small_methods import SHAPE, new
 
 from sskeras import export
+from sskeras.experiments.workers import free_ports
 from sskeras.serve import Servable, Server
 
+EXAMPLES = Path(__file__).parents[1] / "tutorials" / "serving"
 PREDICT = "/v1/models/films:predict"
 
 
@@ -185,6 +189,46 @@ def test_many_clients_get_the_answers_of_one(ask, films):
     with concurrent.futures.ThreadPoolExecutor(6) as clients:
         found = [*clients.map(lambda _: ask(PREDICT, content), range(60))]
     assert all(answer == expected for answer in found)
+
+
+def client(*arguments):
+    """Runs the client of the tutorials in a Python without packages."""
+    line = [
+        sys.executable,
+        "-I",
+        "-S",
+        str(EXAMPLES / "client.py"),
+        *map(str, arguments),
+    ]
+    return subprocess.run(line, capture_output=True, text=True, timeout=60)
+
+
+def test_the_client_asks_about_films(server, films, tmp_path):
+    for number, film in enumerate(films):
+        tf.io.write_file(str(tmp_path / f"{number}.png"), tf.io.encode_png(film))
+    (tmp_path / "3.png").write_bytes(b"no picture")
+    found = sorted(tmp_path.glob("*.png"))
+    address = f"http://localhost:{server.server_port}"
+    done = client(*found, "--address", address)
+    assert not done.returncode, done.stderr
+    *lines, last = done.stdout.splitlines()
+    expected = server.servable.loaded.serve(films)["prediction"].numpy()
+    for file, line, name in zip(found, lines, expected, strict=False):
+        assert line.startswith(f"{file}: {name.decode()} (normal ")
+    assert len(lines) == 3 and "no whole PNG or JPEG" in last
+    done = client(found[0], "--address", address, "--name", "others")
+    assert done.returncode == 1 and "The server refused" in done.stderr
+    done = client(found[0], "--address", f"http://localhost:{free_ports(1)[0]}")
+    assert done.returncode == 1 and "No server answers" in done.stderr
+
+
+def test_the_compose_file_is_for_the_client():
+    content = yaml.safe_load((EXAMPLES / "compose.yaml").read_text("utf-8"))
+    service = content["services"]["films"]
+    name = service["environment"]["MODEL_NAME"]
+    [volume], [port] = service["volumes"], service["ports"]
+    assert name == "films" and f":/models/{name}/1:ro" in volume
+    assert port == "127.0.0.1:8501:8501"
 
 
 def test_the_command_serves_and_ends_cleanly(folder, films):
