@@ -59,6 +59,7 @@ setup(
             "nbclient",
             "ipykernel",
             "pyyaml",
+            "pyspellchecker",
         ],
     },
     entry_points={"console_scripts": ["sskeras = sskeras.cli:main"]},

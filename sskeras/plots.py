@@ -13,7 +13,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-# Okabe & Ito (2008): distinct for every kind of colour vision; yellow is left out.
+# Okabe & Ito (2008): distinct for every kind of color vision; yellow is left out.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 # Parts of the names under which methods log numbers between 0 and 1.
 SHARES = (
@@ -31,7 +31,7 @@ NOT_CURVES = ["epoch", "seconds", "learning_rate"]
 def confusion_matrix(matrix, class_names, ax=None, title=None):
     """Draws a confusion matrix as in Figures 3-5 of Nwosu et al. (2021).
 
-    The colour is the share of the row, the truth, so that a rare class is as visible
+    The color is the share of the row, the truth, so that a rare class is as visible
     as a frequent one.
 
     Args:
@@ -83,7 +83,7 @@ def learning_curves(history, axes=None):
     A column belongs to the panel of scores if its name holds "accuracy" or "macro_", to
     that of λ if it ends in "_weight", to that of shares if a method counts or compares
     with it (pseudo-labels, thresholds, agreement and the like), and to the losses
-    otherwise. `val_` columns are dashed in the colour of their namesake. Losses stand
+    otherwise. `val_` columns are dashed in the color of their namesake. Losses stand
     on a logarithmic axis where all are positive and one spans a decade. `epoch`,
     `seconds`, the learning rate and columns without one number per epoch are not drawn.
 
