@@ -10,6 +10,7 @@ setup(
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     packages=find_packages(include=["sskeras*", "data_tools*"]),
+    package_data={"sskeras.experiments": ["demo.html"], "sskeras": ["distributed.md"]},
     python_requires=">=3.11",
     install_requires=[
         "tensorflow>=2.19",  # SavedModel, tf.data; brings Keras 3

@@ -97,6 +97,10 @@ def parser(preset=None):
     option("--name", default="films", help="in /v1/models/NAME (films)")
     option("--host", default="127.0.0.1", help="address; 0.0.0.0 for all (127.0.0.1)")
     option("--port", type=int, default=8501, help="0 takes a free one (8501)")
+    option = command(demo, "a page to try a finished run on a film")
+    option("run_folder", metavar="run", help="folder of a finished run")
+    option("--host", default="127.0.0.1", help="address; 0.0.0.0 for all (127.0.0.1)")
+    option("--port", type=int, default=8502, help="0 takes a free one (8502)")
     _reproduce_options(command(reproduce, "repeat the paper's tables, with a report"))
     return top
 
@@ -333,6 +337,19 @@ def serve(arguments):
     print(f"{address}/v1/models/{arguments.name}:predict answers. {NOTE}", flush=True)
     server.run()
     print("Stopped, after the requests that had begun.")
+
+
+def demo(arguments):
+    """`sskeras demo`."""
+    _load_tensorflow()
+    from sskeras.experiments import demo
+
+    judge = demo.Judge(arguments.run_folder)
+    server = demo.Server(judge, arguments.host, arguments.port)
+    address = f"http://{arguments.host}:{server.server_port}/"
+    print(f"Open {address} in a browser. {NOTE}", flush=True)
+    server.run()
+    print("Stopped.")
 
 
 def reproduce(arguments):

@@ -262,6 +262,8 @@ class Server(http.server.ThreadingHTTPServer):
     >>> server.finish()
     """
 
+    handler = Handler
+
     def __init__(
         self,
         servable,
@@ -274,7 +276,7 @@ class Server(http.server.ThreadingHTTPServer):
         self.most_bytes = most_bytes
         self.most_at_once = most_at_once
         self.places = threading.BoundedSemaphore(most_at_once)
-        super().__init__((host, port), Handler)
+        super().__init__((host, port), self.handler)
 
     def run(self):
         """Answers until it is interrupted or terminated (SIGINT, SIGTERM)."""

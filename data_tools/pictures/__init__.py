@@ -1,7 +1,7 @@
 """Any picture file to the 8-bit grey pixels of one film, and what is measured on it."""
 
 from data_tools.pictures.base import MAX_PIXELS, MIN_SIDE, Film, PictureError
-from data_tools.pictures.film import probe, read
+from data_tools.pictures.film import decode, probe, read
 from data_tools.pictures.measure import (
     encode,
     looks_negative,
@@ -16,6 +16,7 @@ __all__ = [
     "MIN_SIDE",
     "Film",
     "PictureError",
+    "decode",
     "encode",
     "looks_negative",
     "phash",

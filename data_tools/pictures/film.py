@@ -98,7 +98,18 @@ def probe(path):
 
 
 def decode(name, content):
-    """Decodes the bytes of a file."""
+    """Decodes the bytes of a file.
+
+    Args:
+        name: Name of the file; DICOM without its preamble is known by the suffix.
+        content: Its bytes.
+
+    Returns:
+        A `Film`, without `sha256_source`.
+
+    Raises:
+        PictureError: If this gives no film.
+    """
     if is_dicom(name, content):
         from data_tools.pictures import dicom
 

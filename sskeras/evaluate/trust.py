@@ -44,8 +44,9 @@ def trust(
         `ece` and `brier` (`before` and `after` the temperature), `reliability` (list of
         dicts, before and after), `operating_points` (for each class `threshold` of each
         half, `sensitivity` and `specificity` as they came out), `auc` (for each class
-        against the others), `conformal` (`coverage` promised, `found`, `by_class`,
-        `size`: mean classes in a set, `empty`: share of sets without any).
+        against the others), `conformal` (`coverage` promised, `threshold` of each
+        half, `found`, `by_class`, `size`: mean classes in a set, `empty`: share of sets
+        without any).
 
     Raises:
         ValueError: As `scores`; also if a class has fewer than two patients.
@@ -57,7 +58,7 @@ def trust(
     p = np.asarray(probabilities, "float64")[known]
     halves = _halves(y, groups, class_names, seed)
     after, sets = np.empty_like(p), np.empty(p.shape, bool)
-    called, temperatures, thresholds = np.empty(p.shape, bool), [], []
+    called, temperatures, thresholds, least = np.empty(p.shape, bool), [], [], []
     for fit, judge in halves:
         t = calibration.temperature(p[fit], y[fit], weight[fit])
         after[judge] = calibration.calibrated(p[judge], t)
@@ -78,7 +79,7 @@ def trust(
         "reliability": _both(_bins, p, after, y, weight),
         "auc": auc(y, p, class_names, weight),
         "operating_points": _points(called, thresholds, y, weight, class_names),
-        "conformal": _conformal(sets, y, coverage, class_names),
+        "conformal": _conformal(sets, least, y, coverage, class_names),
     }
 
 
@@ -147,10 +148,11 @@ def _points(called, thresholds, y, weight, class_names):
     return points
 
 
-def _conformal(sets, y, coverage, class_names):
+def _conformal(sets, least, y, coverage, class_names):
     holds = sets[np.arange(len(y)), y]
     return {
         "coverage": coverage,
+        "threshold": [_finite(t) for t in least],
         "found": float(holds.mean()),
         "by_class": {
             name: float(holds[y == c].mean()) if (y == c).any() else None

@@ -9,6 +9,7 @@ map is worth, `figure` and `verdicts` draw it.
 from sskeras.explain.cam import grad_cam as grad_cam
 from sskeras.explain.cam import grad_cam_plus_plus as grad_cam_plus_plus
 from sskeras.explain.cam import last_feature_map as last_feature_map
+from sskeras.explain.figures import enlarge as enlarge
 from sskeras.explain.figures import figure as figure
 from sskeras.explain.figures import verdicts as verdicts
 from sskeras.explain.parts import heat as heat

@@ -36,7 +36,9 @@ def new_supervised(seed=SEED, weight=2):
 def new_ssresnet():
     keras.utils.set_random_seed(SEED)
     network = networks.two_path_resnet((SIZE, SIZE, 1), num_classes=3, filters=(8, 16))
-    model = methods.SSResNet(network, consistency_space="probabilities")
+    model = methods.SSResNet(
+        network, class_weight=(1, 1, 2), consistency_space="probabilities"
+    )
     fit(model)
     return model
 
