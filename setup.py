@@ -61,6 +61,7 @@ setup(
             "ipykernel",
             "pyyaml",
             "pyspellchecker",
+            "selenium",
         ],
     },
     entry_points={"console_scripts": ["sskeras = sskeras.cli:main"]},

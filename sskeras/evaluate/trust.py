@@ -57,15 +57,14 @@ def trust(
     y, weight = y[known], weight[known]
     p = np.asarray(probabilities, "float64")[known]
     halves = _halves(y, groups, class_names, seed)
-    after, sets = np.empty_like(p), np.empty(p.shape, bool)
-    called, temperatures, thresholds, least = np.empty(p.shape, bool), [], [], []
+    after, sets, called = (np.empty(p.shape, kind) for kind in (float, bool, bool))
+    temperatures, thresholds, least = [], [], []
     for fit, judge in halves:
         t = calibration.temperature(p[fit], y[fit], weight[fit])
         after[judge] = calibration.calibrated(p[judge], t)
         temperatures.append(t)
-        sets[judge] = p[judge] >= decisions.conformal_threshold(
-            p[fit], y[fit], coverage
-        )
+        least.append(decisions.conformal_threshold(p[fit], y[fit], coverage))
+        sets[judge] = p[judge] >= least[-1]
         found = [
             decisions.threshold_at(p[fit, c], y[fit] == c, specificity, weight[fit])
             for c in range(len(class_names))
