@@ -15,8 +15,11 @@ import re
 import signal
 import threading
 
+import numpy as np
+
 MOST_BYTES = 32 << 20  # Of a request's body.
 MOST_AT_ONCE = 8  # Requests that compute; another one is told to come again.
+MOST_SAID = 200  # Characters of an error.
 PATIENCE = 30  # Seconds for a client to send what it announced.
 ROUTE = re.compile(
     r"/v1/models/(?P<name>[^/:]+)(/versions/1)?(?P<end>:predict|/metadata)?"
@@ -114,8 +117,6 @@ def describe(spec):
 
 def arguments(request, specs):
     """The tensors for a signature that a request holds."""
-    import tensorflow as tf
-
     given = request.get("instances", request.get("inputs"))
     if not given or ("instances" in request) == ("inputs" in request):
         raise Refused(400, "Expected one of `instances` and `inputs`, not empty.")
@@ -131,12 +132,29 @@ def arguments(request, specs):
     else:
         raise Refused(400, f"Expected the inputs {', '.join(specs)} by name.")
     try:
-        return {
-            key: tf.constant(decoded(columns[key]), spec.dtype, name=key)
-            for key, spec in specs.items()
-        }
+        return {key: tensor(columns[key], spec) for key, spec in specs.items()}
     except (TypeError, ValueError, binascii.Error) as error:
-        raise Refused(400, f"This is no input for the model: {error}") from error
+        text = str(error)[:MOST_SAID]  # TensorFlow repeats what it was given.
+        raise Refused(400, f"This is no input for the model: {text}") from error
+
+
+def tensor(value, spec):
+    """A value of JSON as a tensor that fits a signature.
+
+    Raises:
+        ValueError: If its shape or its numbers do not.
+    """
+    import tensorflow as tf
+
+    kind = object if spec.dtype == tf.string else None  # Bytes may end in zeros.
+    array = np.array(decoded(value), kind)  # Ragged lists are a ValueError.
+    if not spec.shape.is_compatible_with(array.shape):
+        raise ValueError(f"expected the shape {spec.shape}, received {array.shape}")
+    if spec.dtype.is_integer:
+        least, most = spec.dtype.limits
+        if array.dtype.kind not in "iu" or array.min() < least or array.max() > most:
+            raise ValueError(f"expected whole numbers in {least}-{most}")
+    return tf.constant(array, spec.dtype)
 
 
 def decoded(value):
@@ -168,6 +186,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     """Answers a connection; its `server` has the model and a place for each request."""
 
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # Else head and body wait for each other.
     timeout = PATIENCE
 
     def do_GET(self):

@@ -164,6 +164,9 @@ def test_a_film_is_shown_with_all_that_is_known_of_it(page, films, tmp_path):
     shares = {r.text.split()[0]: float(r.text.split()[1]) for r in rows}
     assert sum(shares.values()) == pytest.approx(100, abs=0.2)
     assert said == f"Called {max(shares, key=shares.get)}"
+    bars = [bar.size["width"] for bar in page.find_elements(By.CLASS_NAME, "bar")]
+    full = page.find_element(By.CSS_SELECTOR, "#classes td:last-child").size["width"]
+    assert max(bars) < full / 2  # Two epochs do not make it sure.
     assert "calibrated on held-out films" in text(page, "caption")
     assert "made to hold the true class" in text(page, "set")
     for name in ("film", "heat"):

@@ -104,6 +104,15 @@ def test_rows_of_bytes_get_rows_of_answers(ask, folder, films):
         assert names == [*expected["prediction"].numpy()]
 
 
+def test_bytes_that_end_in_zeros_are_whole(ask, films):
+    encoded = tf.io.encode_png(films[0]).numpy() + bytes(5)
+    text = {"b64": base64.b64encode(encoded).decode()}
+    content = {"signature_name": "serve_bytes", "instances": [b64(films[0]), text]}
+    _, found = ask(PREDICT, content)
+    one, other = found["predictions"]
+    assert one == other
+
+
 def test_columns_get_columns(ask, folder, films):
     expected = tf.saved_model.load(str(folder)).serve(films)["probabilities"]
     for given in (films.tolist(), {"pictures": films.tolist()}):
@@ -136,13 +145,18 @@ def test_a_bad_picture_is_said_and_the_others_are_answered(ask, films):
         ({"instances": [{"b64": "%"}], "signature_name": "serve_bytes"}, "no input"),
         ({"instances": [{"b65": ""}], "signature_name": "serve_bytes"}, "no input"),
         ({"instances": [[1, 2], [3]]}, "no input"),
-        ({"instances": [[[1]]]}, "Error"),
+        ({"instances": [[[1]]]}, "expected the shape"),
+        ({"instances": [[[[300]]]]}, "whole numbers in 0-255"),
+        ({"instances": [[[[-1]]]]}, "whole numbers in 0-255"),
+        ({"instances": [[[[0.5]]]]}, "whole numbers in 0-255"),
+        ({"instances": [[[[10**30]]]]}, "no input"),
         ({"instances": "abc"}, "no input"),
     ],
 )
 def test_a_wrong_request_is_an_error_with_a_message(ask, content, message):
     status, found = ask(PREDICT, content)
     assert status == 400 and message in found["error"], found
+    assert len(found["error"]) < 300
 
 
 @pytest.mark.parametrize(

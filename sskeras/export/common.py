@@ -26,9 +26,9 @@ def appears_whole(path):
     Args:
         path: File or folder to be. It must not exist, so that nothing is overwritten.
     """
-    path = Path(path).absolute()  # The comparison runs elsewhere.
-    if path.exists():
+    if Path(path).exists():
         raise FileExistsError(f"'{path}' exists. Name another one, or remove it first.")
+    path = Path(path).absolute()  # The comparison runs elsewhere.
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(prefix=f".partial.{path.name}.", dir=path.parent))
     try:

@@ -25,7 +25,8 @@ def saved_model(model, folder, training=None):
     endpoints, which resize pictures of any height and width as training did:
 
     - `serve` (also `serving_default`) takes `pictures`, a uint8 tensor of shape
-      `(batch, height, width, channels)` in 0-255.
+      `(batch, height, width, channels)` in 0-255. (TensorFlow cuts off numpy floats
+      without a word: a film in 0-1 would be black.)
     - `serve_bytes` takes `encoded`, a string tensor of shape `(batch,)` with the
       bytes of PNG or JPEG files.
 
