@@ -147,6 +147,7 @@ def test_the_commands_of_the_readme_parse():
         "explain",
         "export",
         "serve",
+        "demo",
         "reproduce",
     }
     for line in commands:
