@@ -173,7 +173,8 @@ def test_saved_loaded_and_exported_it_answers_alike(films, hidden, tmp_path, pol
     model.save(tmp_path / "model.keras")
     loaded = load_model(tmp_path / "model.keras").predict(x, verbose=0)
     np.testing.assert_allclose(loaded, wanted, atol=1e-6)
-    export.saved_model(model, tmp_path / "saved")  # Compares in another process.
+    for write in (export.saved_model, export.onnx, export.litert):
+        write(model, tmp_path / write.__name__)  # Compares in another process.
 
 
 def test_it_adapts_to_a_part_of_many_images_but_to_every_rare_one(monkeypatch):

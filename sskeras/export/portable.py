@@ -94,7 +94,8 @@ def litert(model, path, training=None):
         with zipfile.ZipFile(partial / "model", "a") as archive:
             archive.writestr("sskeras.json", about)
             archive.writestr("labels.txt", "\n".join(model.class_names or ()))
-        compare(twin, partial, RUN_LITERT + ALONE)
+        # Its kernels round otherwise: 3e-5 was seen with a second judge.
+        compare(twin, partial, RUN_LITERT + ALONE, most=1e-4)
 
 
 def _function(twin):
