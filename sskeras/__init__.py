@@ -12,10 +12,10 @@ Table of contents, loaded when first used, so that `import sskeras` is quick:
 - `metrics`    macro precision, recall and F as Keras metrics
 - `layers`     what Keras lacks or does slowly
 - `data`       manifests, hidden labels, pictures and batches
-- `evaluate`   scores with 95 % intervals
+- `evaluate`   scores with 95 % intervals, calibration, decisions, a control
 - `explain`    where a network looks, and what such a map is worth
 - `plots`      figures that return their Axes
-- `export`     SavedModel with the preprocessing inside
+- `export`     SavedModel with the preprocessing inside, ONNX, LiteRT
 - `load_model` a saved method, ready to predict or to train on
 - `set_precision` half precision for the networks built next, where it is fast
 

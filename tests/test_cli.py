@@ -118,8 +118,13 @@ def test_evaluate_in_full_writes_a_page(trained, films, tmp_path):
         assert heading in page
     assert page.count("data:image/png;base64,") == 4 and "://" not in page
     assert "not a medical device" in page and "--set stop_gradient=supervised" in page
-    again = run_report.write(out, films, out=tmp_path / "again")
-    assert "hardest" not in again[0].read_text("utf-8")
+    elsewhere = films.with_name("elsewhere.csv")  # Another hospital: nothing to train.
+    rows = pd.read_csv(films, dtype=str, keep_default_na=False)
+    rows[rows.split == "test"].to_csv(elsewhere, index=False)
+    path, scores = run_report.write(out, elsewhere, out=tmp_path / "again")
+    assert scores["control"] is None
+    page = path.read_text("utf-8")
+    assert "hardest" not in page and "borders and markers" not in page
 
 
 def test_predict_files_and_folders(trained, films, tmp_path):

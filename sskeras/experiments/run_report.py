@@ -77,8 +77,14 @@ def write(run, manifest, split="test", out=None, films=False):
 
 
 def control(model, rows, test_rows, x_test):
-    """Scores of a linear model that sees the frame of the films alone."""
-    train = data.select(rows, "train")
+    """Scores of a linear model that sees the frame of the films alone.
+
+    `None` where the manifest has no labels to learn from, as that of another hospital.
+    """
+    train = rows[(rows.split == "train") & rows.label.isin(model.class_names)]
+    if train.label.nunique() < 2:
+        return None
+    train = train.reset_index(drop=True)
     x = data.open_pictures(train, *use.input_size(model))
     y = data.encode_labels(train, model.class_names)
     p = evaluate.source_only(x[:], y, x_test[:], len(model.class_names))
@@ -181,6 +187,8 @@ def decisions(trust):
 def control_blocks(found):
     """What the frame alone could explain."""
     other = found["control"]
+    if other is None:
+        return []
     rows = [[text, cell(found[n]), cell(other[n])] for n, text in SCORES.items()]
     rows += [
         [
