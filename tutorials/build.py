@@ -4,12 +4,13 @@
     python tutorials/build.py 02 05        # those whose names begin so
 
 A source is a Python file in the percent format of jupytext, and the only thing to edit.
-Cells tagged `check` hold what a lesson claims as assertions; tests run them, notebooks
-do not show them. What goes to standard error is left out.
+Cells tagged `check` hold what a lesson claims as assertions; they run here and in the
+tests, and notebooks do not show them. What goes to standard error is left out.
 """
 
 import argparse
 import base64
+import itertools
 import os
 import time
 from pathlib import Path
@@ -33,7 +34,8 @@ def main():
         if any(source.name.startswith(name) for name in names):
             start = time.perf_counter()
             print(f"{source.relative_to(HERE)} ...", end=" ", flush=True)
-            write(source, execute(notebook(source), source.parent))
+            made = execute(notebook(source, checks=True), source.parent)
+            write(source, without_checks(made))
             print(f"{time.perf_counter() - start:.0f} s", flush=True)
 
 
@@ -52,9 +54,23 @@ def notebook(source, checks=False):
     made = jupytext.read(source)
     made.metadata = {"kernelspec": KERNEL, "accelerator": "GPU"}
     made.cells = [cell for cell in made.cells if checks or not is_check(cell)]
-    for number, cell in enumerate(made.cells):
-        cell["id"] = f"cell-{number:02d}"  # The same in every build.
+    numbers = {True: itertools.count(), False: itertools.count()}
+    for cell in made.cells:  # The same names in every build.
+        check = is_check(cell)
+        cell["id"] = f"{'check' if check else 'cell'}-{next(numbers[check]):02d}"
         cell.metadata = {}
+    return made
+
+
+def without_checks(made):
+    """An executed notebook without the cells that check."""
+    made.cells = [cell for cell in made.cells if not cell.id.startswith("check")]
+    code = (cell for cell in made.cells if cell.cell_type == "code")
+    for number, cell in enumerate(code, start=1):
+        cell.execution_count = number
+        for output in cell.outputs:
+            if "execution_count" in output:
+                output.execution_count = number
     return made
 
 
