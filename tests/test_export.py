@@ -276,7 +276,9 @@ def test_a_file_that_answers_differently_does_not_appear(write, tmp_path, monkey
     other.network.get_layer("supervised_logits").bias.assign([1.0, 0.0, 0.0])
     portable = sys.modules["sskeras.export.portable"]
     compare = portable.compare
-    monkeypatch.setattr(portable, "compare", lambda _, *rest: compare(other, *rest))
+    monkeypatch.setattr(
+        portable, "compare", lambda _, *rest, **more: compare(other, *rest, **more)
+    )
     with pytest.raises(RuntimeError, match="differs from the model by"):
         write(model, tmp_path / "model")
     assert not [*tmp_path.iterdir()]

@@ -10,6 +10,9 @@ from sskeras.export.about import metadata
 from sskeras.export.common import appears_whole, compare, float32_twin, quiet
 
 OPSET = 18  # of ONNX, December 2022
+# Of a probability: other kernels add in another order. A second judge, whose numbers
+# are large before they are weighed, differed by 3e-5.
+ROUNDING = 1e-4
 
 # Each runs where TensorFlow and sskeras are not.
 ALONE = """
@@ -68,7 +71,7 @@ def onnx(model, path, training=None):
             )
         onnx.helper.set_model_props(made, {"sskeras": metadata(model, training)})
         onnx.save(made, partial / "model")
-        compare(twin, partial, RUN_ONNX + ALONE)
+        compare(twin, partial, RUN_ONNX + ALONE, most=ROUNDING)
 
 
 def litert(model, path, training=None):
@@ -94,8 +97,7 @@ def litert(model, path, training=None):
         with zipfile.ZipFile(partial / "model", "a") as archive:
             archive.writestr("sskeras.json", about)
             archive.writestr("labels.txt", "\n".join(model.class_names or ()))
-        # Its kernels round otherwise: 3e-5 was seen with a second judge.
-        compare(twin, partial, RUN_LITERT + ALONE, most=1e-4)
+        compare(twin, partial, RUN_LITERT + ALONE, most=ROUNDING)
 
 
 def _function(twin):
