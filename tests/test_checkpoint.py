@@ -103,6 +103,7 @@ FULL = """
 import resource, sys
 from pathlib import Path
 import keras
+import numpy
 from small_methods import new
 from sskeras.experiments.checkpoint import Checkpoint, state
 keras.utils.set_random_seed(0)
@@ -111,7 +112,12 @@ model.compile("adam")
 checkpoint = Checkpoint(Path(sys.argv[1]), [])
 checkpoint.set_model(model)
 for epoch in range(2):
+    for number, variable in enumerate(state(model)):
+        variable.assign(variable * 0 + epoch + number % 7)
     checkpoint.on_epoch_end(epoch, {"loss": epoch})
+numpy.savez(sys.argv[2], *[v.numpy() for v in state(model)])
+for variable in state(model):
+    variable.assign(variable * 0 + 8)
 resource.setrlimit(resource.RLIMIT_FSIZE, (5_000, 5_000))
 try:
     checkpoint.on_epoch_end(2, {"loss": 2})
@@ -122,14 +128,18 @@ except OSError as error:
 
 def test_a_full_disk_leaves_the_last_good_checkpoint(model, tmp_path):
     """Files may not grow beyond a limit: writing fails as on a full disk."""
-    checkpoint = Checkpoint(tmp_path / "checkpoint.npz", [])
-    line = [sys.executable, "-c", FULL, str(checkpoint.path)]
+    run, good = tmp_path / "run", tmp_path / "good.npz"
+    run.mkdir()
+    checkpoint = Checkpoint(run / "checkpoint.npz", [])
+    line = [sys.executable, "-c", FULL, str(checkpoint.path), str(good)]
     here = Path(__file__).parent
     done = subprocess.run(line, capture_output=True, text=True, timeout=300, cwd=here)
     assert done.returncode == 1
     assert "after epoch 3 cannot be written" in done.stderr, done.stderr
-    assert {*tmp_path.iterdir()} == {checkpoint.path, checkpoint.before}
-    assert restored(model, checkpoint)[0] == 2
+    assert {*run.iterdir()} == {checkpoint.path, checkpoint.before}
+    epoch, found = restored(model, checkpoint)
+    with np.load(good) as stored:
+        assert epoch == 2 and same(found, [stored[name] for name in stored.files])
 
 
 @pytest.mark.slow

@@ -5,6 +5,8 @@ import pandas as pd
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 
+from sskeras.evaluate import checks
+
 WIDEST = 20.0  # The temperature is sought between this and its inverse.
 
 
@@ -30,7 +32,7 @@ def temperature(probabilities, y, weight=None):
         Guo et al., "On Calibration of Modern Neural Networks" (2017), section 4.2.
     """
     logits = _logits(probabilities)
-    weight = np.ones(len(y)) if weight is None else np.asarray(weight)
+    weight = checks.weights(weight, len(y))
     rows = np.arange(len(y))
 
     def loss(inverse):  # Convex in 1/T.
@@ -67,7 +69,7 @@ def reliability(probabilities, y, bins=10, weight=None):
     table = pd.DataFrame(
         {
             "bin": np.minimum((sure * bins).astype(int), bins - 1),
-            "share": np.ones(len(sure)) if weight is None else np.asarray(weight),
+            "share": checks.weights(weight, len(sure)),
         }
     )
     table["confidence"] = sure * table["share"]

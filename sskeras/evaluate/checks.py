@@ -17,10 +17,15 @@ def check_options(class_names, level, draws):
         raise ValueError(f"`draws` must be at least 1. Received: draws={draws}")
 
 
+def weights(weight, rows):
+    """Weights of the rows; ones for `None`."""
+    return np.ones(rows) if weight is None else np.asarray(weight, "float64")
+
+
 def check_rows(y_true, probabilities, class_names, weight):
     """Returns labels, predictions and weights as arrays of one length."""
     y, probabilities = np.asarray(y_true), np.asarray(probabilities, "float64")
-    weight = np.ones(len(y)) if weight is None else np.asarray(weight, "float64")
+    weight = weights(weight, len(y))
     expected = (len(y), len(class_names))
     if y.ndim != 1 or probabilities.shape != expected or weight.shape != y.shape:
         raise ValueError(

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from sskeras.evaluate import checks
+
 
 def threshold_at(score, positive, specificity, weight=None):
     """The lowest threshold that calls at most a given share of negatives positive.
@@ -20,7 +22,7 @@ def threshold_at(score, positive, specificity, weight=None):
         ValueError: If there is no negative.
     """
     score, negative = np.asarray(score, "float64"), ~np.asarray(positive, bool)
-    weight = np.ones(len(score)) if weight is None else np.asarray(weight, "float64")
+    weight = checks.weights(weight, len(score))
     if not weight[negative].sum() > 0:
         raise ValueError("A specificity needs rows that are not of the class.")
     values, place = np.unique(score[negative], return_inverse=True)
@@ -45,7 +47,7 @@ def sensitivity_and_specificity(called, positive, weight=None):
         Two floats in [0, 1]; NaN where there is nothing to count.
     """
     called, positive = np.asarray(called, bool), np.asarray(positive, bool)
-    weight = np.ones(len(called)) if weight is None else np.asarray(weight, "float64")
+    weight = checks.weights(weight, len(called))
 
     def share(right, among):
         total = weight[among].sum()

@@ -1,7 +1,6 @@
 """A model card: what a run is, what it is for, and what it can do."""
 
-from sskeras.evaluate import SCORES, cell
-from sskeras.experiments import page
+from sskeras.experiments import page, results
 from sskeras.experiments.folder import RunFolder
 from sskeras.export.about import INTENDED_USE
 
@@ -26,8 +25,6 @@ def write(run):
     folder = RunFolder(run)
     found = folder.read_scores()
     settings, origin = found["settings"], found["provenance"]
-    rows = [[text, cell(found[name])] for name, text in SCORES.items()]
-    rows += [[f"recall {name}", cell(score)] for name, score in found["recall"].items()]
     interval = found["interval"]
     size = f"{settings['image_size']} × {settings['image_size']}"
     versions = ", ".join(f"{k} {v}" for k, v in origin["versions"].items())
@@ -53,7 +50,7 @@ def write(run):
             f"Percent, in brackets the {100 * interval['level']:g} % interval, "
             f"{interval['method']}."
         ),
-        page.Table(["score", "percent"], rows),
+        results.scores_of_one(found),
         page.Heading("Limits"),
         page.Text(LIMITS),
         page.Heading("Settings"),

@@ -62,7 +62,7 @@ class Judge:
         picture = np.repeat(film[..., None], channels, axis=-1)
         x = np.asarray(data.pictures.resize(picture, (height, width)))[None]
         with self.lock:
-            p = self.model.predict(x, verbose=0)
+            p = self.model.predict_on_batch(x)  # `predict` sets up a loop first.
             called = int(p[0].argmax())
             heat = explain.grad_cam(self.model, x, [called])[0]
         shown = Image.fromarray(film)

@@ -4,13 +4,21 @@ from pathlib import Path
 
 import pandas as pd
 
-from sskeras.evaluate import SCORES, over_seeds
+from sskeras.evaluate import SCORES, cell, over_seeds
+from sskeras.experiments import page
 from sskeras.experiments.folder import RunFolder, read_json
 
 
 def run_path(out, experiment, seed):
     """Folder of a run."""
     return Path(out, "runs", experiment.key, f"seed-{seed}")
+
+
+def scores_of_one(found):
+    """A table of the scores of one run, `evaluate.scores`, and of its recalls."""
+    rows = [[text, cell(found[name])] for name, text in SCORES.items()]
+    rows += [[f"recall {name}", cell(score)] for name, score in found["recall"].items()]
+    return page.Table(["score", "percent"], rows)
 
 
 def collect(out, experiments, seeds):

@@ -7,7 +7,7 @@ import pandas as pd
 
 from sskeras import data, evaluate, explain, plots
 from sskeras.evaluate import SCORES, cell
-from sskeras.experiments import page, use
+from sskeras.experiments import page, results, use
 from sskeras.experiments.folder import RunFolder, write_json, write_text
 from sskeras.experiments.provenance import provenance
 
@@ -43,7 +43,8 @@ def write(run, manifest, split="test", out=None, films=False):
     folder = RunFolder(run)
     out = Path(out or folder.path / "report")
     model = use.load(run)
-    rows = data.select(data.read_manifest(manifest), split)
+    table = data.read_manifest(manifest)
+    rows = data.select(table, split)
     data.check_pictures(rows)
     x = data.open_pictures(rows, *use.input_size(model))
     p = use.predict(model, x)
@@ -52,7 +53,7 @@ def write(run, manifest, split="test", out=None, films=False):
     found["trust"] = evaluate.trust(
         y, p, model.class_names, rows.weight, rows.patient_id
     )
-    found["control"] = control(model, data.read_manifest(manifest), rows, x)
+    found["control"] = control(model, table, rows, x)
     found["provenance"] = provenance()
     (out / "figures").mkdir(parents=True, exist_ok=True)
     blocks = [
@@ -98,8 +99,6 @@ def control(model, rows, test_rows, x_test):
 
 def scores(found):
     """Scores with intervals, and the confusion matrix."""
-    rows = [[text, cell(found[name])] for name, text in SCORES.items()]
-    rows += [[f"recall {name}", cell(score)] for name, score in found["recall"].items()]
     interval = found["interval"]
     text = (
         f"{found['rows']:,} films. Percent, in brackets the "
@@ -109,7 +108,7 @@ def scores(found):
     return [
         page.Heading("Scores"),
         page.Text(text),
-        page.Table(["score", "percent"], rows),
+        results.scores_of_one(found),
         page.Figure("figures/confusion.png", "Confusion matrix, weighted counts."),
     ]
 
