@@ -90,8 +90,9 @@ def scores_table(runs, experiments):
     for e in experiments:
         cells = [cell(results.summary(runs, e.name, e.labeled, c)) for c in columns]
         theirs = "" if e.covid_recall is None else f"{e.covid_recall} of 33"
-        rows.append([e.name, f"{100 * e.labeled:g} %", theirs, *cells])
-    header = ["system", "labels", "COVID-19 found in the paper"]
+        seeds = len(results.of(runs, e.name, e.labeled))
+        rows.append([*named((e.name, e.labeled)), theirs, seeds, *cells])
+    header = ["system", "labels", "COVID-19 found in the paper", "seeds"]
     return page.Table([*header, *SCORES.values(), *recalls], rows)
 
 
@@ -103,17 +104,16 @@ def differences(runs, experiments):
     for one, other in pairs:
         found = [results.difference(runs, one, other, c) for c in columns]
         if any(found):
-            rows.append(
-                [*named(one), f"less {other[0]}", named(other)[1], *map(cell, found)]
-            )
+            less, seeds = (f"less {other[0]}", named(other)[1]), found[0]["seeds"]
+            rows.append([*named(one), *less, seeds, *map(cell, found)])
     if not rows:
         return []
     text = page.Text(
-        "Points by which a system is above another with the same seed. An interval "
-        "that holds 0 decides nothing."
+        "Points by which a system is above another with the same seed, over the seeds "
+        "that both have. An interval that holds 0 decides nothing."
     )
     names = [SCORES.get(column, column) for column in columns]
-    return [text, page.Table(["system", "labels", "", "labels", *names], rows)]
+    return [text, page.Table(["system", "labels", "", "labels", "seeds", *names], rows)]
 
 
 def named(system):
