@@ -1,6 +1,6 @@
 """Feeds spoiled pictures, manifests, settings and models to every public entry.
 
-    python benchmarks/fuzz.py                          # 24,000 inputs, half an hour
+    python benchmarks/fuzz.py                          # 28,000 inputs, half an hour
     python benchmarks/fuzz.py --inputs 50 --seed 7     # of each kind
 
 Each input is a sound one with bytes flipped, cut, doubled, moved or replaced by numbers
@@ -11,6 +11,9 @@ be written. Wrong inputs are kept, so that they can be tried again.
 """
 
 import argparse
+import base64
+import http.client
+import io
 import json
 import multiprocessing
 import os
@@ -201,8 +204,101 @@ class Models:
         sskeras.load_model(path)
 
 
+class Requests:
+    """`sskeras serve`: spoiled bodies over HTTP, and after each a sound one."""
+
+    def __init__(self, folder):
+        import threading
+
+        from sskeras import serve
+
+        films = sorted(Path(folder, "films", "images").iterdir())[:3]
+        texts = [base64.b64encode(film.read_bytes()).decode() for film in films]
+        files = [{"b64": text} for text in texts]
+        array = [[[7]] * 32] * 32
+        named = {"signature_name": "serve_bytes"}
+        requests = (
+            {**named, "instances": files},
+            {**named, "inputs": files[:1]},
+            {"instances": [array]},
+            {"inputs": [array, array], "signature_name": "serve"},
+        )
+        self.sound = [json.dumps(request).encode() for request in requests]
+        servable = serve.Servable(Path(folder, "run", "saved_model"), "films")
+        self.server = serve.Server(servable, port=0)
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        self.expected = self.ask(self.sound[0])
+        for content in self.sound:
+            self(content, None)
+
+    def __call__(self, content, place):
+        status, answer = self.ask(content)
+        if self.ask(self.sound[0]) != self.expected:
+            raise AssertionError("The answer to the sound request has changed.")
+        if status != 200:
+            raise ValueError(answer["error"])
+
+    def ask(self, body):
+        """Status and answer; no answer, or one that is no JSON, is wrong."""
+        client = http.client.HTTPConnection(
+            *self.server.server_address, timeout=SECONDS
+        )
+        try:
+            client.request("POST", "/v1/models/films:predict", body)
+            answer = client.getresponse()
+            return answer.status, json.loads(answer.read())
+        except (http.client.HTTPException, OSError, ValueError) as error:
+            raise AssertionError(f"No answer: {error!r}") from error
+        finally:
+            client.close()
+
+
+class Films:
+    """What the page of `sskeras demo` answers to a film: PNG, JPEG, DICOM."""
+
+    def __init__(self, folder):
+        from PIL import Image
+
+        from sskeras.experiments.demo import Judge
+
+        path = min(Path(folder, "films", "images").iterdir())
+        pixels = Image.open(path).convert("L")
+        jpeg = io.BytesIO()
+        pixels.save(jpeg, "JPEG")
+        self.sound = [path.read_bytes(), jpeg.getvalue(), *dicoms(pixels)]
+        self.names = (b"\x89PNG", "film.png"), (b"\xff\xd8", "film.jpg")
+        self.judge = Judge(Path(folder, "run"))
+        for content in self.sound:
+            self(content, None)
+
+    def __call__(self, content, place):
+        starts = (name for start, name in self.names if content.startswith(start))
+        found = self.judge.answer(next(starts, "film.dcm"), content)
+        json.dumps(found, allow_nan=False)
+
+
+def dicoms(pixels):
+    """A film as DICOM of 8 and of 16 bits."""
+    import numpy as np
+    import pydicom
+
+    for bits in (8, 16):
+        found = pydicom.Dataset()
+        found.file_meta = pydicom.dataset.FileMetaDataset()
+        found.file_meta.TransferSyntaxUID = pydicom.uid.ExplicitVRLittleEndian
+        found.set_pixel_data(
+            np.array(pixels, f"uint{bits}"), "MONOCHROME1", bits_stored=bits
+        )
+        found.SOPClassUID = pydicom.uid.DigitalXRayImageStorageForPresentation
+        found.SOPInstanceUID = pydicom.uid.generate_uid(entropy_srcs=["film"])
+        file = io.BytesIO()
+        found.save_as(file, enforce_file_format=True)
+        yield file.getvalue()
+
+
 KINDS = {
-    kind.__name__.lower(): kind for kind in (Pictures, Manifests, Commands, Models)
+    kind.__name__.lower(): kind
+    for kind in (Pictures, Manifests, Commands, Models, Requests, Films)
 }
 
 
@@ -219,6 +315,8 @@ def main():
         "manifests": 10_000,
         "commands": 1_000,
         "models": 1_000,
+        "requests": 2_000,
+        "films": 2_000,
     }
     rows, wrong = [], 0
     with tempfile.TemporaryDirectory() as folder:

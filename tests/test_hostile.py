@@ -30,7 +30,7 @@ def test_a_short_campaign_of_spoiled_input_finds_nothing_wrong(tmp_path):
     )
     notes = tmp_path / "wrong" / "wrong.jsonl"
     assert not done.returncode, notes.read_text() if notes.exists() else done.stderr
-    assert "| pictures | 30 |" in done.stdout
+    assert all(f"| {kind} | 30 |" in done.stdout for kind in ("pictures", "films"))
 
 
 SPOILERS = """
