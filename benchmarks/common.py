@@ -13,7 +13,7 @@ import sys
 import tempfile
 import time
 
-from sskeras.experiments.provenance import provenance
+from sskeras.experiments.provenance import provenance, where
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
@@ -106,7 +106,5 @@ def print_table(heads, rows):
 def print_machine():
     """Prints where and on what the figures were measured."""
     found = provenance()
-    machine, versions = found["machine"], found["versions"]
-    libraries = ", ".join(f"{name} {version}" for name, version in versions.items())
     print(f"`{found['command']}` at {(found['commit'] or 'no commit')[:12]}")
-    print(f"{machine['processor']}, {machine['cores']} cores; {libraries}\n")
+    print(f"{where(found)}\n")

@@ -213,7 +213,7 @@ def test_the_script_of_the_page_ends_when_a_worker_is_lost(tmp_path):
         assert time.monotonic() < end and processes[0].poll() is None
         time.sleep(0.1)
     processes[1].kill()
-    printed, _ = processes[0].communicate(timeout=120)
+    printed, _ = processes[0].communicate(timeout=60)
     assert processes[0].returncode
     assert "UnavailableError" in printed or "AbortedError" in printed, printed[-2000:]
 

@@ -2,6 +2,7 @@
 
 from sskeras.experiments import page, results
 from sskeras.experiments.folder import RunFolder
+from sskeras.experiments.provenance import libraries
 from sskeras.export.about import INTENDED_USE
 
 LIMITS = (
@@ -27,13 +28,12 @@ def write(run):
     settings, origin = found["settings"], found["provenance"]
     interval = found["interval"]
     size = f"{settings['image_size']} × {settings['image_size']}"
-    versions = ", ".join(f"{k} {v}" for k, v in origin["versions"].items())
     blocks = [
         page.Heading("Model"),
         page.Text(
             f"{settings['method']}, trained with {100 * settings['labeled']:g} % of "
             f"the labels on pictures of {size} pixels; classes "
-            f"{', '.join(found['recall'])}. Made with {versions}, at commit "
+            f"{', '.join(found['recall'])}. Made with {libraries(origin)}, at commit "
             f"{origin['commit']}, by:"
         ),
         page.Code(origin["command"]),

@@ -27,6 +27,17 @@ def provenance():
     }
 
 
+def where(found):
+    """Machine and libraries of what `provenance` returns, as a text."""
+    machine = found["machine"]
+    return f"{machine['processor']}, {machine['cores']} cores; {libraries(found)}"
+
+
+def libraries(found):
+    """Libraries and their versions, as a text."""
+    return ", ".join(f"{name} {version}" for name, version in found["versions"].items())
+
+
 def _version(name):
     import importlib.metadata  # Half the time that `sskeras --help` takes to start.
 

@@ -9,7 +9,7 @@ from sskeras import plots
 from sskeras.evaluate import SCORES, cell
 from sskeras.experiments import figure6, page, paper, results
 from sskeras.experiments.folder import write_text
-from sskeras.experiments.provenance import provenance
+from sskeras.experiments.provenance import provenance, where
 
 TITLE = "The experiments of Nwosu et al. (2021), repeated"
 INTRODUCTION = (
@@ -67,8 +67,6 @@ def origin(out, experiments, seeds, settings):
     distinct = {e.key: e for e in experiments}.values()
     done = sum(len(results.finished(out, e, seeds)) for e in distinct)
     found = provenance()
-    machine, versions = found["machine"], found["versions"]
-    libraries = ", ".join(f"{name} {version}" for name, version in versions.items())
     text = (
         f"{done} runs of {len(distinct) * len(seeds)}, seeds "
         f"{', '.join(map(str, seeds))}. Every run: pictures of "
@@ -76,8 +74,8 @@ def origin(out, experiments, seeds, settings):
         f"{' and '.join(map(str, settings.filters))}, {settings.epochs} epochs of "
         f"batches of {settings.batch_size}, Adam with {settings.learning_rate:g}, "
         f"{settings.decay} learning rate, λ growing for {settings.ramp_up:g} epochs. "
-        f"Commit {found['commit']}; {machine['processor']}, {machine['cores']} cores; "
-        f"{libraries}. What each run was trained with stands in its `metrics.json`."
+        f"Commit {found['commit']}; {where(found)}. What each run was trained with "
+        "stands in its `metrics.json`."
     )
     return [page.Text(text), page.Code(found["command"])]
 

@@ -9,14 +9,10 @@ from sskeras import data, evaluate, explain, plots
 from sskeras.evaluate import SCORES, cell
 from sskeras.experiments import page, results, use
 from sskeras.experiments.folder import RunFolder, write_json, write_text
-from sskeras.experiments.provenance import provenance
+from sskeras.experiments.provenance import provenance, where
+from sskeras.export.about import INTENDED_USE
 
 HARDEST = 6  # films
-WARNING = (
-    "For research and teaching: not a medical device, not for clinical use. In public "
-    "collections the classes come from different hospitals, and a good score may tell "
-    "the hospital rather than the disease."
-)
 HALVES = (
     "Films were cut into two halves by patient: what is set on one half is judged on "
     "the other, and the other way round."
@@ -57,7 +53,7 @@ def write(run, manifest, split="test", out=None, films=False):
     found["provenance"] = provenance()
     (out / "figures").mkdir(parents=True, exist_ok=True)
     blocks = [
-        page.Text(WARNING),
+        page.Text(INTENDED_USE),
         *scores(found),
         *curves(folder, out),
         *calibration(found["trust"], out),
@@ -238,17 +234,14 @@ def origin(folder, found):
         for name, value in metrics["settings"].items()
         if value not in ("", None, [], {})
     ]
-    where = metrics["provenance"]
-    machine = where["machine"]
-    libraries = ", ".join(f"{k} {v}" for k, v in where["versions"].items())
+    trained = metrics["provenance"]
     text = (
-        f"Trained by the command below, at commit {where['commit']}, on "
-        f"{machine['processor']}, {machine['cores']} cores; {libraries}. Scored at "
-        f"commit {found['commit']}."
+        f"Trained by the command below, at commit {trained['commit']}, on "
+        f"{where(trained)}. Scored at commit {found['commit']}."
     )
     return [
         page.Heading("How it was made"),
         page.Text(text),
-        page.Code(where["command"]),
+        page.Code(trained["command"]),
         page.Table(["setting", "value"], settings),
     ]
