@@ -27,10 +27,9 @@ NOTES = (
     "trained network in place of patches; local contrast as the input of the "
     "network. With 50 films of the class held out, differences below 5 points of "
     "its F decide nothing.",
-    "The larger networks have 16 and 32 filters and 20 epochs. There the supervised "
-    "network with all labels has a constant rate, with which it finds more COVID-19 "
-    "than with one that falls: what the recipe is measured by is the best that "
-    "supervised training with a class weight is known to reach on these films.",
+    "The larger networks have 16 and 32 filters and 20 epochs, and the supervised one "
+    "a constant learning rate: the goal must not be low because its training was "
+    "short.",
 )
 BEST = PRESETS["best"]
 OTHERS = {
