@@ -69,7 +69,7 @@ def origin(out, experiments, seeds, settings):
     found = provenance()
     text = (
         f"{done} runs of {len(distinct) * len(seeds)}, seeds "
-        f"{', '.join(map(str, seeds))}. Every run: pictures of "
+        f"{', '.join(map(str, seeds))}. Unless a name says otherwise, pictures of "
         f"{settings.image_size}×{settings.image_size}, filters "
         f"{' and '.join(map(str, settings.filters))}, {settings.epochs} epochs of "
         f"batches of {settings.batch_size}, Adam with {settings.learning_rate:g}, "
