@@ -7,7 +7,8 @@ probabilities rather than on logits.
 A seed is 12 runs, 21 minutes on one core with `--filters 8 16 --epochs 15` on 13,037
 films of 64×64.
 
-    sskeras reproduce table5 --data manifest.csv --seeds 0-4 --out results/
+    sskeras reproduce table5 --data manifest.csv --filters 8 16 --epochs 15 \
+        --seeds 0-4 --out results/
 """
 
 from sskeras.experiments.plan import (
