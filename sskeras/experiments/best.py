@@ -9,7 +9,7 @@ without one part each.
 A seed is 10 runs, about 26 minutes on one core with `--filters 8 16 --epochs 15` on
 13,037 films of 64×64.
 
-    sskeras reproduce best --data manifest.csv --filters 8 16 --epochs 15 --seeds 0-4 \
+    sskeras reproduce best --data manifest.csv --filters 8 16 --epochs 15 --seeds 0-4
         --out results/
 """
 

@@ -53,7 +53,11 @@ def audit(experiments):
         experiments: List of `Experiment`, some with what the paper's system found.
     """
     found = {
-        e.key: [e.name, f"{100 * e.labeled:g} %", f"{e.covid_recall} of 33"]
+        e.key: [
+            e.name.removesuffix(", small"),
+            f"{100 * e.labeled:g} %",
+            f"{e.covid_recall} of 33",
+        ]
         for e in experiments
         if e.covid_recall is not None
     }

@@ -74,8 +74,8 @@ def origin(out, experiments, seeds, settings):
         f"{' and '.join(map(str, settings.filters))}, {settings.epochs} epochs of "
         f"batches of {settings.batch_size}, Adam with {settings.learning_rate:g}, "
         f"{settings.decay} learning rate, λ growing for {settings.ramp_up:g} epochs. "
-        f"Commit {found['commit']}; {where(found)}. What each run was trained with "
-        "stands in its `metrics.json`."
+        f"Written at commit {found['commit']}; {where(found)}. With what each run was "
+        "trained, where and at which commit, stands in its `metrics.json`."
     )
     return [page.Text(text), page.Code(found["command"])]
 
@@ -131,7 +131,10 @@ def figures(out, table, seeds):
     plots.save(learning_curves(out, chosen, seeds), out / files[1])
     return [
         page.Figure(files[0], "Confusion matrices, mean of the seeds (Figures 3-5)."),
-        page.Figure(files[1], "Accuracy on the labeled training films, by epoch."),
+        page.Figure(
+            files[1],
+            "Accuracy on the labeled training films, by epoch. A teacher labels all.",
+        ),
     ]
 
 

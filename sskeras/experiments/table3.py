@@ -10,7 +10,7 @@ of the test set among them.
 A seed is 17 runs, half an hour on one core with `--filters 8 16 --epochs 15` on 13,037
 films of 64×64.
 
-    sskeras reproduce table3 --data manifest.csv --filters 8 16 --epochs 15 \
+    sskeras reproduce table3 --data manifest.csv --filters 8 16 --epochs 15
         --seeds 0-4 --out results/
 """
 

@@ -9,7 +9,7 @@ and as its code was released.
 A seed is 21 runs, 57 minutes on one core with `--filters 8 16 --epochs 15` on 13,037
 films of 64×64; three of them are runs of Table V.
 
-    sskeras reproduce table4 --data manifest.csv --filters 8 16 --epochs 15 \
+    sskeras reproduce table4 --data manifest.csv --filters 8 16 --epochs 15
         --seeds 0-4 --out results/
 """
 
