@@ -24,6 +24,7 @@
 # | 9 | update all weights along the gradient of $L$ |
 
 # %%
+# In Colab, once: %pip install git+https://github.com/sskeras/sskeras
 import os
 
 import keras
@@ -35,7 +36,8 @@ import sskeras
 from data_tools import phantom
 from sskeras import data, evaluate, losses, methods, networks, plots, schedules
 
-assert sskeras.__version__ >= "0.1" and keras.__version__ >= "3.10"
+assert sskeras.__version__ >= "0.1"
+assert [int(n) for n in keras.__version__.split(".")[:2]] >= [3, 10]
 FAST = "SSKERAS_FAST" in os.environ  # Set by our own tests: too short to learn much.
 FOLDER, FILMS, DRAWN = ("films-240-32", 240, 32) if FAST else ("films-2400", 2400, 64)
 EPOCHS, FILTERS = (1, (4, 8)) if FAST else (6, (8, 16))
@@ -307,10 +309,10 @@ for ax, title, part in zip(axes, titles, (from_6, from_7, -from_7), strict=True)
 _ = figure.colorbar(shown, ax=axes, label="gradient of L (no unit)")
 
 # %% [markdown]
-# On the left, the last five rows are empty: no label, no cross entropy. In the first three,
-# the film's own class is orange: a step goes against the gradient, so that this logit
-# rises. Middle and right are each other's negative: the paths move towards each other.
-# Nothing in line 7 says whether they meet at the right answer.
+# On the left, the last five rows are empty: no label, no cross entropy. In the first
+# three, the film's own class is orange or brown: a step goes against the gradient, so
+# that this logit rises. Middle and right are each other's negative: the paths move
+# towards each other. Nothing in line 7 says whether they meet at the right answer.
 
 # %% tags=["check"]
 assert not from_6[3:].any() and from_7.all()
@@ -364,8 +366,8 @@ assert abs(-np.log(softmax(softmax(perfect))[0]) - 0.5514) < 1e-3
 # Now `SSResNet` itself, with plain gradient descent: a step subtracts `RATE` times the
 # gradient. Three weights can be followed by hand: the bias $b$ of the supervised path's
 # last layer is added to every $z^{sup}_i$, so that
-# $\partial L/\partial b = \sum_i \partial L/\partial z^{sup}_i$. *Which of its numbers do you know
-# already?*
+# $\partial L/\partial b = \sum_i \partial L/\partial z^{sup}_i$. *Which of its numbers do you
+# know already?*
 
 # %%
 model = methods.SSResNet(network, WEIGHT, unsupervised_weight=LAMBDA)
@@ -425,8 +427,9 @@ assert one[-1] < one[0]
 #
 # Now the training films, 20 % of them labeled, with dropout. Two ways to set λ: the same
 # from the first step to the last, or up to it along the *Gaussian ramp* of Laine and Aila
-# (2017), $\lambda e^{-5(1 - t/T)^2}$ at step $t$, with $T$ at 30 % of the steps. The paper
-# wants the labels learned first, and gives neither λ nor a ramp.
+# (2017), $\lambda e^{-5(1 - t/T)^2}$ at step $t < T$ and $\lambda$ from $T$ on, with $T$
+# at 30 % of the steps. The paper wants the labels learned first, and gives neither λ nor
+# a ramp.
 
 # %%
 labels = data.hide_labels(truth, SHARE, SEED)
@@ -497,20 +500,20 @@ if not FAST:
     assert spread["λ = 0"] > spread["λ = 0.1"] > 5 * max([*spread.values()][2:])
 
 # %% [markdown]
-# Look at the boxes first. At λ = 0 the orange box lies above the blue one, and both are
-# tall: the network says different things of different films. In the last four they are
-# lines.
-# Two paths can agree in two ways: both are right, or both say nearly the same of every
-# film, with small logits. The second is cheaper: no film need be looked at.
+# Look at the boxes first. At λ = 0 the orange box lies higher than the blue one, though
+# they overlap, and both are tall: the network says different things of different films.
+# In the last four they are lines. Two paths can agree in two ways: both are right, or
+# both say nearly the same of every film, with small logits. The second is cheaper: no
+# film need be looked at.
 #
 # Then the table:
 #
-# - λ = 0.1: its interval overlaps with that of supervised learning. No gain is shown, and
-#   no loss.
-# - λ = 1 and 10 from the first step: *collapse*. The accuracy is no better than that of one
-#   answer for all films. λ = 10 calls every film COVID-19, which makes the recall of
-#   COVID-19 100 %: never read one recall alone. On another processor it may be another
-#   class.
+# - λ = 0.1: its interval overlaps with that of supervised learning, and it is one
+#   training: no gain is shown, and no loss.
+# - λ = 1 and 10 from the first step: *collapse*. The accuracy is no better than that of
+#   one answer for all films (pneumonia: 52 %). λ = 10 calls every film COVID-19, which
+#   makes the recall of COVID-19 100 %: never read one recall alone. On another processor
+#   it may be another class.
 # - The ramp up to 1 saves a part, and the ramp up to 10 saves nothing. It gives the labels
 #   a start, and then the same λ arrives.
 #

@@ -13,6 +13,7 @@
 # drawn, and nobody is on them.*
 
 # %%
+# In Colab, once: %pip install git+https://github.com/sskeras/sskeras
 import io
 import os
 import shutil
@@ -42,7 +43,8 @@ from data_tools import (
 )
 from sskeras import augment, data, methods, networks
 
-assert sskeras.__version__ >= "0.1" and keras.__version__ >= "3.10"
+assert sskeras.__version__ >= "0.1"
+assert [int(n) for n in keras.__version__.split(".")[:2]] >= [3, 10]
 FAST = "SSKERAS_FAST" in os.environ  # Set by our own tests: too short to show much.
 FILMS, SIZE, EPOCHS = (240, 32, 2) if FAST else (2400, 64, 10)
 PATIENTS, EACH, SPLITS = (20, 4, 2) if FAST else (60, 10, 10)
@@ -52,9 +54,10 @@ SEED = 0
 # %% [markdown]
 # ## COVIDx is a recipe
 #
-# There is no file to download with the name COVIDx. Wang, Lin and Wong (2020) published
-# scripts that put together films of other collections, and lists of what came out. Nine
-# versions followed one another, so always say which one you mean:
+# COVIDx began as a recipe, not a file: Wang, Lin and Wong (2020) published scripts that
+# put together films of other collections, and lists of what came out. Nine versions of
+# these lists followed one another, then CXR-3 and CXR-4, which can be downloaded whole.
+# So always say which one you mean:
 #
 # | training rows | normal | pneumonia | COVID-19 | |
 # |---|---|---|---|---|
@@ -97,7 +100,8 @@ assert round(100 * blind, 1) == 99.4
 # ## A row is not a film
 #
 # Where do 9,555 rows of pneumonia come from? RSNA's radiologists drew a box around each
-# opacity, and the table has a row for each *box*. These are 6,012 films:
+# opacity, and the table has a row for each *box*. The 9,555 boxes lie on
+# 6,012 films:
 #
 # | boxes on the film | 1 | 2 | 3 | 4 |
 # |---|---|---|---|---|
@@ -141,8 +145,8 @@ assert 0.5 < expected / 2876 < 0.53
 # ## A manifest
 #
 # For our experiments we draw films. To take your own, write a table with the columns
-# `image` and `label`, best also `patient_id` and `split`, and put its path in place of
-# the next line.
+# `image`, `label`, `patient_id` and `split`, and put its path in place of the next line;
+# the cells that show stages and patients by number are for drawn films.
 
 # %%
 path = phantom.write(FOLDER, count=FILMS, seed=SEED, size=SIZE)
@@ -205,9 +209,9 @@ films.shape, new_films.shape
 
 # %% [markdown]
 # The model is simple: it looks up the most similar training film and repeats its label.
-# What counts as similar is a principal component analysis. `split.assign` sends 70 % to
-# training and keeps together what has the same name: give it the numbers of the films,
-# or of the patients.
+# Similar means near in the first principal components, scaled alike. `split.assign` sends
+# 70 % to training and keeps together what has the same name: give it the numbers of the
+# films, or of the patients.
 
 
 # %%
@@ -236,11 +240,11 @@ coin_by_patient = [scores(patients, c, s)[0] for s, c in enumerate(coins)]
 for name, found in {
     "disease, by film": by_film[:, 0],
     "disease, by patient": by_patient[:, 0],
-    "disease, new patients": by_film[:, 1],
+    "disease, by film, new patients": by_film[:, 1],
     "coin, by film": coin_by_film,
     "coin, by patient": coin_by_patient,
 }.items():
-    print(f"{name:22} {100 * np.mean(found):.0f} %")
+    print(f"{name:30} {100 * np.mean(found):.0f} %")
 
 # %%
 figure, (left, right) = plt.subplots(
@@ -367,10 +371,10 @@ axes.flat[-1].set_visible(False)
 
 # %% [markdown]
 # It sees through what copying does: another format, size or brightness, a turn by a
-# degree. It does not see through a turn by 3°, a crop of 3 % on each side, a bright
-# remark or a mirror. A clean report is no proof, and patient numbers remain the better
-# protection. In return it hardly accuses the innocent. All films here differ, many are
-# of one patient, and the pairs that it finds are
+# degree. It does not see through a turn by 3°, a crop of 3 % on each side or a mirror,
+# and hardly ever through a bright remark. A clean report is no proof, and patient numbers
+# remain the better protection. In return it hardly accuses the innocent. All films here
+# differ, many are of one patient, and the pairs that it finds are
 
 # %%
 everything = thumbnails(map(Image.open, table.path))
@@ -480,7 +484,8 @@ for ax in axes.flat:
 
 # %% [markdown]
 # Three films are all that a network is told about the disease, and each seed tells
-# another story: an early COVID-19 is nearly normal, a late one nearly pneumonia. Now
+# it of other patients, and at times of other stages: an early COVID-19 is nearly normal, a
+# late one nearly pneumonia, and seed 2 has no early one. Now
 # and then, two of the three are one patient. `split.labeled`, which the builder of real
 # sets uses, deals its labels to different patients first:
 
@@ -522,10 +527,10 @@ for row, (name, shown) in zip(axes, views.items(), strict=True):
     row[0].set_ylabel(name)
 
 # %% [markdown]
-# `Weak` turns by up to 10° and shifts by up to 5 %. `Strong` draws five of turning,
-# shifting, zooming, brightness, contrast and nothing, and then covers a square with the
-# mean gray. Each call draws anew. Without `training=True`, both hand the film on as it
-# is.
+# `Weak` turns by up to 10° and shifts by up to 5 %. `Strong` draws five times from
+# turning, shifting, zooming, brightness, contrast and nothing, does once what was drawn,
+# and then covers a square with the mean gray. Each call draws anew. Without
+# `training=True`, both hand the film on as it is.
 
 # %% tags=["check"]
 assert all(
@@ -660,7 +665,9 @@ for name, speed in speeds.items():
 
 # %% [markdown]
 # Look at the ratios; the numbers depend on your machine. On processor cores the shards
-# give more films than even this small network takes. On a graphics card, measure again.
+# give more films than even this small network takes. They were written a minute ago,
+# though, and lie in the memory of the operating system: measure again on a cold or
+# distant disk, and on a graphics card.
 
 # %% tags=["check"]
 assert FAST or speeds["from shards"] > 1.5 * speeds["a network learns"]
@@ -715,7 +722,8 @@ if not FAST:
 # ## Summary
 #
 # Rows are not films, and films are not patients. A split by film measures memory, a
-# split by patient measures diagnosis. Perceptual hashes find most copies, and not all.
+# split by patient measures diagnosis. Perceptual hashes find copies that were
+# saved anew, resized or brightened, and not those that were cropped or mirrored.
 # Labels are kept by class, rounded down, and which three films they are is luck.
 # Batches are repeatable, from memory or from disk, and the network itself rescales.
 #

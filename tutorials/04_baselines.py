@@ -7,12 +7,13 @@
 # pixels without any network, and Table III of the paper in small, a ResNet with all labels
 # and with few, with a class weight and without, and COVID-Net.
 #
-# **Time.** 2 minutes on two processor cores.
+# **Time.** 3 minutes on two processor cores.
 #
 # **You need** [lesson 1](01_first_model.ipynb); logistic regression helps. *Not for
 # clinical use: the films are drawn, and the models are a lesson.*
 
 # %%
+# In Colab, once: %pip install git+https://github.com/sskeras/sskeras
 import os
 
 import keras
@@ -31,7 +32,8 @@ from data_tools import phantom
 from sskeras import data, evaluate, methods, networks, plots
 from sskeras.experiments import paper, table3
 
-assert sskeras.__version__ >= "0.1" and keras.__version__ >= "3.10"
+assert sskeras.__version__ >= "0.1"
+assert [int(n) for n in keras.__version__.split(".")[:2]] >= [3, 10]
 FAST = "SSKERAS_FAST" in os.environ  # Set by our own tests: too short to learn much.
 FOLDER, FILMS, DRAWN = ("films-240-32", 240, 32) if FAST else ("films-2400", 2400, 64)
 EPOCHS, FILTERS = (1, (4, 8)) if FAST else (12, (8, 16))
@@ -63,7 +65,7 @@ figure, axes = plt.subplots(1, 3, figsize=(9, 3), layout="constrained")
 for ax, name, mean in zip(axes, classes, means - x.mean(axis=0)[..., 0], strict=True):
     shown = ax.imshow(mean, cmap="gray", vmin=-15, vmax=15)
     ax.set(title=name, xticks=[], yticks=[])
-_ = figure.colorbar(shown, ax=axes, label="gray levels (of 255)")
+_ = figure.colorbar(shown, ax=axes, label="gray levels (of 255)", extend="both")
 
 # %% [markdown]
 # At the lungs: they are darker than usual in normal films, brighter in pneumonia, and in
@@ -129,7 +131,8 @@ np.testing.assert_allclose(found["one answer", ALL]["accuracy"]["value"], share)
 #
 # - *5 neighbors* asks the five labeled films nearest in $\lVert x - x' \rVert$;
 # - *logistic regression* is a network without a hidden layer, $\mathrm{softmax}(W x + b)$,
-#   here with a strong penalty on $\lVert W \rVert^2$: there are more pixels than films.
+#   here with a strong penalty on $\lVert W \rVert^2$: of labeled films there are 82 at 5 %,
+#   and not two for each pixel with all labels.
 #
 # *Which of the two is the better one? And what will 5 % of the labels do to it?*
 
@@ -155,7 +158,8 @@ show(found)
 # With all labels, logistic regression is right on three of four films, and even finds some
 # COVID-19. The neighbors are worse: their distance counts all pixels alike, those of bones
 # and of noise, too, while $W$ picks those that matter. With 5 % of the labels both lose
-# about ten points, and the neighbors are no better than one answer for all.
+# about ten points, and the accuracy of the neighbors is no better than that of one answer
+# for all.
 
 # %% tags=["check"]
 if not FAST:
@@ -217,7 +221,8 @@ if not FAST:
 # one with all labels, is that for want of labels or of training? A fair comparison gives
 # both the same number of steps. We train at 5 % in three ways:
 #
-# - *12 passes*: batches of labeled films, 24 steps;
+# - *24 steps*: batches of labeled films, each film drawn some 19 times. It stands for 12
+#   passes over them, which would be 24 steps with a short last batch; ours are full;
 # - *equal steps*: batches of labeled films, 312 steps, each film drawn some 240 times;
 # - *all pass by*: ours, 312 steps, about 3 of the 64 films of a batch are labeled, each
 #   drawn 12 times.
@@ -245,13 +250,13 @@ def learn(make, x, y, weight=1, steps=steps, **options):
 few = labels[FEW]
 only = x[few >= 0], few[few >= 0]
 watch = {"validation_data": (x_test, y_test)}  # To look at; nothing is chosen by it.
-ways = {"12 passes": learn(resnet, *only, steps=-(-sizes[FEW] // BATCH))}
+ways = {"24 steps": learn(resnet, *only, steps=-(-sizes[FEW] // BATCH))}
 ways["equal steps"] = learn(resnet, *only)
 ways["all pass by"] = learn(resnet, x, few, **watch)
 show({(name, FEW): result for name, (result, _) in ways.items()})
 
 # %% [markdown]
-# The 12 passes: 24 steps are too few, and the interval reaches down to the accuracy of one
+# 24 steps are too few, and the interval reaches down to the accuracy of one
 # answer for all. The intervals of the other two overlap. Whoever compares 12 epochs at 5 %
 # with 12 epochs at 100 % compares the training, not the labels. From here on, every network
 # gets 312 steps, and all films pass by.
@@ -313,10 +318,10 @@ if not FAST:
 # Table III has a second network, COVID-Net (Wang, Lin and Wong, 2020). Its authors
 # published a figure and weights, but neither the network's code nor the widths of its
 # modules; `networks.covid_net` has the graph of the figure and guesses the widths.
-# `small_covid_net` has the same graph with an eighth of its channels. What do they cost, in
-# weights and in multiply-adds for one film? (For a convolution, these are the entries of
-# its kernel times the places where it is put down.) *COVID-Net has twenty times the weights
-# of our ResNet. How many times the work?*
+# `small_covid_net` has the same graph with an eighth of the channels in its stages, and
+# batch normalization. What do they cost, in weights and in multiply-adds for one film?
+# (For a convolution, these are the entries of its kernel times the places where it is put
+# down.) *COVID-Net has twenty times the weights of our ResNet. How many times the work?*
 
 
 # %%
@@ -352,9 +357,9 @@ if not FAST:
 # %% [markdown]
 # One and a half times: most of its weights sit where the pictures are smallest, and there
 # they are used once or a few times. (The paper gives no widths for its ResNet either; the
-# last row is our reading.) The published COVID-Net has 117.4 million weights at 224×224,
-# nearly all in one place: its last picture, 7×7 with 2,048 channels, is flattened and goes
-# to 1,024 units.
+# last row is our reading.) The published COVID-Net has 117.4 million weights at 224×224
+# (ours 117,403,343), most of them in one place: its last picture, 7×7 with 2,048
+# channels, is flattened and goes to 1,024 units.
 
 # %%
 first_dense = 7 * 7 * 2048 * 1024
@@ -463,8 +468,8 @@ for ax, (name, share) in zip(axes.flat, chosen, strict=True):
 # %% [markdown]
 # Normal and pneumonia are confused in both directions, more often with few labels. Without
 # a weight, most COVID-19 is called pneumonia: a sick film is seen as sick. The weight moves
-# some of it to the right column; COVID-Net with all labels does so, too, and hardly a film
-# of the other classes goes along.
+# some of it to its own column. COVID-Net with all labels finds some without a weight, and
+# hardly a film of the other classes goes along.
 
 # %% tags=["check"]
 if not FAST:
@@ -501,8 +506,8 @@ assert abs(decoded - 33) < 0.2
 # %% [markdown]
 # By 0.6 points; the macro recall rises by 33. Turned around, the two equations give $c$:
 # `paper.covid_found` takes $A$ and $M$ alone, since $p - n$, which stays free, hardly
-# matters. So Table III tells how many COVID-19 films each system found, though they are
-# not in it:
+# matters. So most rows of Table III without a class weight tell how many COVID-19 films were
+# found, though it does not print the number:
 
 # %%
 rows = [e for e in table3.EXPERIMENTS if e.covid_recall is not None]
@@ -555,8 +560,8 @@ assert [e.covid_recall for e in rows] == [33, 0, 0, 0]
 # 3. A network never answers COVID-19, and makes no other mistake. Give its four scores.
 # 4. `data.batches(..., labeled_per_batch=32)` puts 32 labeled films in each batch. How many
 #    steps is an epoch now? Train with 5 % and with the number of steps of the lesson.
-# 5. More weights or more labels? Train a ResNet of twice the width, `filters=(16, 32)`, with
-#    5 % of the labels, and the narrow one with 20 %.
+# 5. More weights or more labels? Train a ResNet of twice the width, `filters=(16, 32)`,
+#    with 5 % of the labels, and the narrow one with 20 %.
 # 6. A paper reports an accuracy of 93.0 % and a macro recall of 70.0 % on the paper's test
 #    set. How many COVID-19 films did it find? What if the recalls of the large classes
 #    differ by 10 points?

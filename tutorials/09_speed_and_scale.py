@@ -18,6 +18,7 @@
 # on older processors.
 
 # %%
+# In Colab, once: %pip install git+https://github.com/sskeras/sskeras
 import sskeras
 
 assert sskeras.__version__ >= "0.1"
@@ -41,7 +42,7 @@ from data_tools import phantom
 from sskeras import data, evaluate, methods, networks, plots
 from sskeras.experiments import workers
 
-assert keras.__version__ >= "3.10"
+assert [int(n) for n in keras.__version__.split(".")[:2]] >= [3, 10]
 FAST = "SSKERAS_FAST" in os.environ  # Set by our own tests: too short to show much.
 tf.config.run_functions_eagerly(FAST)
 FOLDER, FILMS, DRAWN = ("films-240-32", 240, 32) if FAST else ("films-2400", 2400, 64)
@@ -185,7 +186,7 @@ print(f"{rate:,.0f} films/s, {rate / limit:.0%} of the limit")
 
 # %% [markdown]
 # The median tells how long you will wait, the minimum what the machine can do. We compare
-# minima. One number without its spread would be neither.
+# minima, mostly, and show the spread once: a single time tells neither.
 
 # %% tags=["check"]
 if not FAST:
@@ -196,8 +197,9 @@ if not FAST:
 # %% [markdown]
 # ## Where the time goes
 #
-# The step stays below the limit. Who takes the rest? First the parts of a step. *By the count
-# above, how many times as long as the forward pass should forward and backward take?*
+# The step stays below the limit. Who takes the rest? First the parts of a step. *By the
+# count above, how many times as long as the forward pass should forward and backward
+# take?*
 
 
 # %%
@@ -278,7 +280,8 @@ if not FAST:
 # %%
 stream = iter(data.batches(x, y, BATCH, seed=SEED))
 next(stream)
-alone = seconds(lambda: [next(stream) for _ in range(10)]).min() / 10
+taken = seconds(lambda: [next(stream) for _ in range(100)])  # More than lie ready.
+alone = taken.sum() / (100 * len(taken))
 print(f"{BATCH / alone:,.0f} films/s, {step.min() / alone:.0f} times what a step takes")
 
 # %% tags=["check"]
@@ -336,8 +339,8 @@ times = pd.Series(times)
 
 # %% [markdown]
 # But speed is not all. The gradient of a batch stands for that of all films. We draw a
-# dozen batches of each size: how far do their gradients lie apart? If films were drawn
-# independently, by $1/\sqrt{|B|}$.
+# dozen batches of each size from 16 on: how far do their gradients lie apart? If films
+# were drawn independently, by $1/\sqrt{|B|}$.
 
 # %%
 rng = np.random.default_rng(SEED)
@@ -359,6 +362,8 @@ spread = pd.Series(spread)
 figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3), layout="constrained")
 left.loglog(times.index, times.index / times, "o-")
 left.set(title="speed", ylabel="films/s")
+speeds = times.index / times
+left.set_yticks(speeds, [f"{value:,.0f}" for value in speeds])
 right.loglog(spread.index, spread, "o-", label="measured")
 ideal = spread.iloc[0] * np.sqrt(spread.index[0] / spread.index)
 right.loglog(spread.index, ideal, "k--", label=r"as $1/\sqrt{|B|}$")
@@ -472,12 +477,13 @@ ax.hist(powers, bins, color=plots.COLORS[0], label="as they are")
 style = {"histtype": "step", "linewidth": 2, "color": plots.COLORS[1]}
 ax.hist(powers + np.log10(SCALE), bins, **style, label="times $2^{15}$")
 float16 = known["float16"]
-zero, normal = np.log10([float(float16.smallest_subnormal), float(float16.tiny)])
+gone = float(float16.smallest_subnormal) / 2  # What is smaller is rounded to 0.
+zero, normal = np.log10([gone, float(float16.tiny)])
 ax.axvspan(bins[0], zero, color="0.7", zorder=0, label="0 in float16")
 ax.axvspan(zero, normal, color="0.9", zorder=0, label="fewer digits")
 ax.axvline(np.log10(float(float16.max)), color="k", label="largest of float16")
 ax.set(xlabel="gradient, power of ten", ylabel="how many", xlim=(bins[0], 5.5))
-_ = ax.legend()
+_ = ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
 
 # %% [markdown]
 # Light gray: the numbers there have fewer than float16's three digits. Dark gray: they are
@@ -514,7 +520,8 @@ assert layer.kernel.dtype == made.network.outputs[0].dtype == "float32"
 # ## Which one is fast here?
 #
 # Half the bytes are not twice the speed by themselves: the processor must have
-# instructions for the format. "auto" looks for them:
+# instructions for the format. "auto" looks for them. (The matrices are smaller than those
+# of the limit above, and so are the speeds.)
 
 # %%
 chosen = sskeras.set_precision("auto")
@@ -565,11 +572,11 @@ keras.config.set_dtype_policy("float32")
 print(evaluate.table(found))
 
 # %% [markdown]
-# The scores differ by no more than the intervals allow. Whether the time differs depends on
-# the machine, and on the network: in one as small as this, much of a step is fixed cost,
-# which no format makes smaller. (If "auto" is float32 here, both rows are one training,
-# repeated.) Accuracy and recall of COVID-19 tell two stories here as well; lesson 7 is about
-# that.
+# The scores differ by no more than the intervals allow. Whether the time differs depends
+# on the machine, and on the network: in one as small as this, much of a step is fixed
+# cost, which no format makes smaller. (If "auto" is float32 here, both rows are one
+# training, repeated.) Accuracy and recall of COVID-19 tell two stories here as well;
+# [lesson 7](07_weights_and_thresholds.ipynb) is about that.
 
 # %% tags=["check"]
 one, other = (found[name]["accuracy"] for name in ("float32", "auto"))
@@ -593,8 +600,9 @@ print(f"whole {loss[label_known].mean():.3f}, mean of the halves {np.mean(halves
 # others. In semi-supervised batches this is the rule. Every divisor in `sskeras`,
 # $|B|$ or the number of labeled films, is that of the *whole* batch.
 #
-# Batch normalization has the same trouble: it needs the mean and the variance of the whole
-# batch. Let $\bar x_i$ and $v_i$ be those of the halves. *What is missing in $(v_1 + v_2)/2$?*
+# Batch normalization has the same trouble: it needs the mean and the variance of the
+# whole batch. Let $\bar x_i$ and $v_i$ be those of the halves. *What is missing in
+# $(v_1 + v_2)/2$?*
 #
 # $$v = \frac{v_1 + v_2}{2} + \left(\frac{\bar x_1 - \bar x_2}{2}\right)^2$$
 
@@ -619,10 +627,10 @@ assert mean_of_halves < 0.99 * whole
 # ## The same training, three ways
 #
 # A `tf.distribute` strategy says where the copies of a network, its *replicas*, live. The
-# script below trains SSResNet on one device and on two: both halves of the processor, as if
-# they were two graphics cards. If `TF_CONFIG` is set, it is one of several processes. All
-# that differs is the strategy. It needs a process of its own, since TensorFlow must know
-# of its devices before it computes anything.
+# script below trains SSResNet on one device and on two: two logical devices that share
+# the processor, as if they were two graphics cards. If `TF_CONFIG` is set, it is one of
+# several processes. All that differs is the strategy. It needs a process of its own,
+# since TensorFlow must know of its devices before it computes anything.
 
 # %%
 SCRIPT = """\
@@ -736,8 +744,9 @@ _ = ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
 # %% [markdown]
 # Two devices and two processes (circles and crosses) differ from one by rounding, since sums
 # are taken in another order. (Over more steps it grows, as rounding does in any training.)
-# Without the exchange (triangles) the difference is a good part of the way that the weights
-# have gone (dotted) from the first step on: that is another training.
+# Without the exchange (triangles) the difference is a fifth of the way that the weights have
+# gone (dotted) after the first step and a tenth after the last, at first hundreds of times
+# that of rounding: that is another training.
 
 # %%
 for name, file in files.items():
@@ -808,12 +817,13 @@ ax.set(xlabel="machines that share a batch of 256", ylabel="times as fast as one
 ax.set_xticks(n, n)
 ax.minorticks_off()
 ax.legend()
-print(f"s = {s:.3f}: never more than {1 / s:.0f} times as fast")
+print(f"s = {s:.3f}: never more than {1 / s:.1f} times as fast")
 
 # %% [markdown]
 # So small a network leaves little to divide. What helps is a larger batch, at the price
-# above, or more work for each film: larger films, more filters. More weights, however, have
-# a longer way to go:
+# above, or more work for each film: larger films, more filters. More weights, however, take
+# longer on the cable. Each machine sends nearly twice the bytes of all gradients where many
+# add them up in a ring:
 
 # %%
 for name, made in {
@@ -853,7 +863,7 @@ if not FAST:
 #    and once with four times as much (Goyal et al., 2017). Compare with batches of 64.
 # 4. On how many machines does a step spend half of its time on what cannot be divided? Take
 #    Amdahl's law with the $s$ of the lesson. What changes if $|B|$ grows with the machines?
-# 5. Run `sskeras train` with `--workers 2` and without. Compare the predictions, the time, and
-#    what `metrics.json` says about `replicas`.
+# 5. Run `sskeras train` with `--workers 2` and without. Compare the predictions, the
+#    time, and what `metrics.json` says about `replicas`.
 #
 # [Solutions](solutions/09_speed_and_scale.ipynb)

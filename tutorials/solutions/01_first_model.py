@@ -11,7 +11,7 @@ os.chdir("..")
 # %run -i 01_first_model.py
 
 # %% [markdown]
-# ## 1. Half as many labels
+# ## 1. A quarter of the labels
 #
 # 5 % of 30 is 1.5, and the number is rounded down: one COVID-19 film is labeled.
 
