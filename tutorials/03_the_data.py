@@ -721,11 +721,11 @@ if not FAST:
 #
 # ## Summary
 #
-# Rows are not films, and films are not patients. A split by film measures memory, a
-# split by patient measures diagnosis. Perceptual hashes find copies that were
-# saved anew, resized or brightened, and not those that were cropped or mirrored.
-# Labels are kept by class, rounded down, and which three films they are is luck.
-# Batches are repeatable, from memory or from disk, and the network itself rescales.
+# Rows are not films, and films are not patients. A split by film measures memory, a split
+# by patient measures diagnosis. Perceptual hashes find copies that were saved anew, made
+# larger or smaller, or brightened, and not those that were cropped or mirrored. Labels
+# are kept by class, rounded down, and which three films they are is luck. Batches are
+# repeatable, from memory or from disk, and the network itself rescales.
 #
 # ## Exercises
 #

@@ -31,8 +31,9 @@ np.testing.assert_allclose(ours, by_hand, rtol=1e-5)
 # %% [markdown]
 # ## 2. The other bias
 #
-# `formula[1]` is the gradient of $z^{un}$, and this bias is added to every $z^{un}_i$. The
-# sum holds line 7 alone: no label moves the last layer of the second path.
+# `formula[1]` is the gradient of $L$ for $z^{un}$, and this bias is added to every
+# $z^{un}_i$. The sum holds line 7 alone: no label moves the last layer of the second
+# path.
 
 # %%
 keras.utils.set_random_seed(SEED)
@@ -104,8 +105,9 @@ if not FAST:
 # ## 5. Two divisors
 #
 # They do nearly the same, and the formula told it: with 20 % labeled, λ = 0.2 with $1/|B|$
-# is λ = 1 with $1/M$. They would be equal if every batch had the same number of labels.
-# Nor is λ = 1 too large in itself: in the lesson it was, divided by $|B|$.
+# is λ = 1 with $1/M$. With exactly 20 % in every batch they would be equal up to
+# Adam's ε. Nor is λ = 1 too large in itself: in the lesson it was, beside a line 6 that is
+# divided by $|B|$.
 
 # %%
 two = {
@@ -117,10 +119,10 @@ print(evaluate.table({name: score(z) for name, z in two.items()}))
 # %% [markdown]
 # ## 6. Probabilities
 #
-# $\lVert p - q \rVert^2$ is 2 when the paths are certain of different classes, so that MSEL is
-# at most 2/3. λ = 1 now does no harm. λ = 10 still does, and finds next to no normal film:
-# the bound makes the loss milder, but answers that are alike remain the cheapest way to
-# agree.
+# $\lVert p - q \rVert^2$ is 2 when the paths are certain of different classes, so that
+# MSEL is at most 2/3. λ = 1 now does no harm. λ = 10 still does: it finds next to no
+# normal film, and is worse than one answer for all. The bound makes the loss milder, but
+# answers that are alike remain the cheapest way to agree.
 
 # %%
 bounded = {

@@ -108,9 +108,10 @@ pd.DataFrame(outcome).T.round(2)
 # %% [markdown]
 # Of 64 films about 6 are labeled. So the first training makes the supervised loss about
 # ten times as large, and the second makes the unsupervised one ten times as small: the
-# ratio is the same, and Adam does not care for a common factor. Neither gives up. It was
-# the divisor $|B|$ of line 6 that made the labels weak where they are few. Nor are
-# probabilities safe: with ten times the weight their logits shrink, too.
+# ratio is about the same, and Adam does not care for a common factor. Neither gives up.
+# It was the divisor $|B|$ of line 6 that made the labels weak where they are few. Nor are
+# probabilities safe: with ten times the weight their logits shrink, too, and the accuracy
+# falls by 14 points.
 
 # %% tags=["check"]
 if not FAST:

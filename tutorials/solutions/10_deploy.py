@@ -27,10 +27,10 @@ def encoded(picture, kind, **options):
 pictures = [Image.fromarray(film[..., 0]) for film in x_test]
 rows = {}
 for quality in (95, 50, 10):
-    contents = [encoded(one, "JPEG", quality=quality) for one in pictures]
-    q = served.serve_bytes(tf.constant(contents))["probabilities"].numpy()
+    as_jpeg = [encoded(one, "JPEG", quality=quality) for one in pictures]
+    q = served.serve_bytes(tf.constant(as_jpeg))["probabilities"].numpy()
     rows[quality] = {
-        "bytes of a film": np.mean([len(content) for content in contents]),
+        "bytes of a film": np.mean([len(content) for content in as_jpeg]),
         "largest change of a probability": np.abs(q - expected).max(),
         "other answers (%)": 100 * np.mean(q.argmax(1) != expected.argmax(1)),
     }
@@ -77,9 +77,10 @@ same = [found["predictions"][k]["probabilities"] for k in (0, 4)]
 np.testing.assert_allclose(*same, atol=1e-6)
 
 # %% [markdown]
-# Half a file and a GIF are refused, each by itself. Color becomes gray and any size becomes
-# the network's; but a film of 300×200 is squeezed to a square, and its answer need not be
-# that of the film. Of 16 bits the upper 8 count, and here they are the film.
+# Half a file and a GIF are refused, each by itself. Color becomes gray and any size
+# becomes the network's; here that undoes the stretching, but a film that is 300×200 by
+# nature is squeezed to a square, and its answer need not be that of the film. Of 16 bits
+# the upper 8 count, and here they are the film.
 
 # %% [markdown]
 # ## 3. Version 2
@@ -139,11 +140,11 @@ _ = server.communicate(timeout=300)
 assert FAST or waiting[4] > waiting[1]
 
 # %% [markdown]
-# A client waits longer when others ask, too, and a few clients are enough to keep both cores
-# busy; more of them only wait. A request with many films, as in the lesson's figure, does
-# more with the same cores. (Notebook and server share the two cores here, and Python's own
-# lock lets one thread of each at a time run Python.) The server computes at most eight
-# requests at a time; to a ninth it says 503, come again.
+# A client waits longer when others ask, too, and the films a second rise, but less than
+# the clients: four of them get about twice what one gets. A request with many films, as
+# in the lesson's figure, does more with the same cores. (Notebook and server share the
+# two cores here, and Python's own lock lets one thread of each at a time run Python.) The
+# server computes at most eight requests at a time; to a ninth it says 503, come again.
 
 # %% [markdown]
 # ## 5. Mirrored films
@@ -163,7 +164,8 @@ assert np.isclose(compared["brightness"], z.loc["week 1", "brightness"], atol=1e
 assert FAST or compared["called pneumonia"] > 2
 
 # %% [markdown]
-# The brightness of a film does not change if it is mirrored; that watch stays silent. The
-# answers move, since the network has seen the heart on one side only. A watch sees what it
+# The brightness of a film does not change if it is mirrored; that watch stays silent. Of
+# the answers one watch is out, that of pneumonia, and not by much: the network has seen the
+# heart on one side only. A watch sees what it
 # measures: other faults need other numbers, such as the mean film of a week, or the size
 # and the source that a file names.
