@@ -117,7 +117,7 @@ def test_evaluate_in_full_writes_a_page(trained, films, tmp_path):
     ):
         assert heading in page
     assert page.count("data:image/png;base64,") == 4 and "://" not in page
-    assert "not a medical device" in page and "--set stop_gradient=supervised" in page
+    assert "Not a medical device" in page and "--set stop_gradient=supervised" in page
     elsewhere = films.with_name("elsewhere.csv")  # Another hospital: nothing to train.
     rows = pd.read_csv(films, dtype=str, keep_default_na=False)
     rows[rows.split == "test"].to_csv(elsewhere, index=False)
