@@ -141,7 +141,7 @@ assert FAST or waiting[4] > waiting[1]
 
 # %% [markdown]
 # A client waits longer when others ask, too, and the films a second rise, but less than
-# the clients: four of them get about twice what one gets. A request with many films, as
+# the clients: four of them get less than twice what one gets. A request with many films, as
 # in the lesson's figure, does more with the same cores. (Notebook and server share the
 # two cores here, and Python's own lock lets one thread of each at a time run Python.) The
 # server computes at most eight requests at a time; to a ninth it says 503, come again.
