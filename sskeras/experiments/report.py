@@ -102,8 +102,8 @@ def differences(runs, experiments):
     for one, other in pairs:
         found = [results.difference(runs, one, other, c) for c in columns]
         if any(found):
-            less, seeds = (f"less {other[0]}", named(other)[1]), found[0]["seeds"]
-            rows.append([*named(one), *less, seeds, *map(cell, found)])
+            pair = [*named(one), f"less {other[0]}", named(other)[1]]
+            rows.append([*pair, found[0]["seeds"], *map(cell, found)])
     if not rows:
         return []
     text = page.Text(
