@@ -113,7 +113,7 @@ def test_a_saved_backbone_loads_in_a_fresh_process(mobile, tmp_path):
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True
     )
-    assert done.stdout.strip() == "sskeras.layers", done.stderr
+    assert done.stdout.startswith("sskeras.layers."), done.stderr
 
 
 @pytest.mark.parametrize("pool", [False, True])
