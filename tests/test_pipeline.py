@@ -106,6 +106,11 @@ def test_order_does_not_depend_on_the_global_seed():
     np.testing.assert_array_equal(*orders)
 
 
+def test_the_end_of_a_stream_waits_for_no_tuner():
+    stream = batches(numbered(), some_labels(), 4)
+    assert stream.options().autotune.enabled is False
+
+
 @pytest.mark.parametrize("n", [8, 40])
 def test_shuffle_is_fair(n):
     """Each image stands in each place equally often (χ², 5 standard deviations)."""

@@ -10,7 +10,8 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
-from sskeras.data.pictures import decode, decode_all, one_thread_each, resize
+from sskeras.data.options import one_thread_each, untuned
+from sskeras.data.pictures import decode, decode_all, resize
 
 CACHE_VERSION = 1  # of what decode, resize and the cache file do
 CHUNK = 64  # pictures decoded between two writes
@@ -123,7 +124,7 @@ def _chunks(paths, rows, shape, progress):
     start = 0
     with tqdm(total=len(paths), unit=" pictures", delay=1, disable=not progress) as bar:
         try:
-            for chunk in dataset.prefetch(2).as_numpy_iterator():
+            for chunk in untuned(dataset.prefetch(2)).as_numpy_iterator():
                 yield start, chunk
                 start += len(chunk)
                 bar.update(len(chunk))

@@ -154,17 +154,6 @@ def decode_each(encoded, shape):
     return pictures[:count], sound[:count]
 
 
-def one_thread_each(dataset):
-    """Lets the steps of a stream run side by side, each on one processor.
-
-    Otherwise every small operation wakes the threads of all, which takes longer than
-    the operation.
-    """
-    options = tf.data.Options()
-    options.threading.max_intra_op_parallelism = 1
-    return dataset.with_options(options)
-
-
 def _are_alike(shapes, channels):
     """Whether pictures `(k, 3)` have one size, no fault, and room in memory."""
     area = shapes[:, 0] * shapes[:, 1]

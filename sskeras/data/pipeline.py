@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from sskeras.data.exit import end_streams_at_exit
 from sskeras.data.labels import as_labels
-from sskeras.data.pictures import one_thread_each
+from sskeras.data.options import one_thread_each, untuned
 from sskeras.data.sampling import drawing, list_parts
 from sskeras.data.shards import Shards
 
@@ -116,9 +116,8 @@ def batches(
 
         numbers = tf.data.Dataset.counter(start * own)
         found = numbers.map(batch, tf.data.AUTOTUNE, deterministic=True)
-        if sharded:
-            return one_thread_each(found.prefetch(2))
-        return found.prefetch(tf.data.AUTOTUNE)
+        found = untuned(found.prefetch(2))
+        return one_thread_each(found) if sharded else found
 
     end_streams_at_exit()
     return stream() if strategy is None else cut(stream, batch_size, strategy)

@@ -16,6 +16,7 @@ import tensorflow as tf
 from sskeras.data.exit import end_streams_at_exit
 from sskeras.data.loading import load_pictures, picture_size
 from sskeras.data.manifest_checks import examples, is_sharded
+from sskeras.data.options import untuned
 from sskeras.data.pictures import decode_all
 
 
@@ -122,7 +123,8 @@ class Shards:
 
         end_streams_at_exit()
         starts = tf.data.Dataset.range(0, len(self), batch_size)
-        return starts.map(batch, tf.data.AUTOTUNE, deterministic=True).prefetch(2)
+        found = starts.map(batch, tf.data.AUTOTUNE, deterministic=True)
+        return untuned(found.prefetch(2))
 
     def _check_file(self, number):
         """Raise an error if a shard is missing or ends before its last picture."""
