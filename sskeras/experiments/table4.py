@@ -18,10 +18,10 @@ from sskeras.experiments.plan import SHARES, Experiment, resnet, weighted
 
 TITLE = "Table IV: semi-supervised learning"
 NOTES = (
-    "The Π-model with the λ of its paper, 100, falls towards calling every film "
-    "normal: in a training of a few epochs λ has grown long before the labeled films "
-    "are learned, the degenerate solution that Laine & Aila (2017) warn of. With a λ "
-    "of 10, as in the library USB (2022), it does not.",
+    "The Π-model with the λ of its paper, 100, falls towards one class for every "
+    "film: in a training of a few epochs λ has grown long before the labeled films are "
+    "learned, the degenerate solution that Laine & Aila (2017) warn of. With a λ of "
+    "10, as in the library USB (2022), it does not.",
 )
 AS_RELEASED = {"arguments": {"preset": "as_released"}}
 GENTLER = {"arguments": {"unsupervised_weight": 10.0}}  # Of the library USB (2022).
