@@ -3,6 +3,11 @@
 import keras
 from keras import ops
 
+if keras.backend.backend() == "tensorflow":  # Others do without it.
+    from sskeras.layers import fused
+
+FUSABLE = ("float32", "float16", "bfloat16")
+
 
 @keras.saving.register_keras_serializable("sskeras")
 class BatchNormalization(keras.layers.BatchNormalization):
@@ -18,8 +23,9 @@ class BatchNormalization(keras.layers.BatchNormalization):
       deviations: the E(x²) - E(x)² of Keras loses all digits where the mean is large.
       Replicas exchange them once a step, and once more for the gradient.
 
-    Under XLA the fused kernel computes E(x²) - E(x)² too, which is good to 1 % of the
-    variance while the mean is below 100 standard deviations, and was NaN at 10,000.
+    On one device under XLA the fused kernel computes E(x²) - E(x)² too, which is good
+    to 1 % of the variance while the mean is below 100 standard deviations, and was NaN
+    at 10,000.
 
     Args:
         axis: Integer, the axis of the channels.
@@ -43,8 +49,6 @@ class BatchNormalization(keras.layers.BatchNormalization):
         if self.gamma.shape[0] % 16:
             # Otherwise processors take ten times as long in half precision.
             inputs = ops.cast(inputs, "float32")
-        from sskeras.layers import fused
-
         shared = self.synchronized and fused.replicas() > 1
         normalize = fused.normalize_shared if shared else fused.normalize
         scale, offset = (ops.cast(v, "float32") for v in (self.gamma, self.beta))
@@ -61,7 +65,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
             and self.scale
             and self.center
             and not getattr(self, "renorm", False)  # Keras 3.13 has it.
-            and keras.backend.standardize_dtype(inputs.dtype) != "float64"
+            and keras.backend.standardize_dtype(inputs.dtype) in FUSABLE
         )
 
     def _move(self, moving, batch):
@@ -72,6 +76,6 @@ class BatchNormalization(keras.layers.BatchNormalization):
         """Keras's mean and variance; where replicas share them, from deviations."""
         if mask is not None or not self.synchronized:
             return super()._moments(inputs, mask)
-        from sskeras.layers import fused
-
+        if fused.replicas() == 1:
+            return ops.moments(inputs, self._reduction_axes)
         return fused.shared_moments(inputs, self._reduction_axes)[1:]

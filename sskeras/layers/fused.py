@@ -4,8 +4,9 @@ import tensorflow as tf
 
 
 def replicas():
-    """How many replicas share a batch."""
-    return tf.distribute.get_strategy().num_replicas_in_sync
+    """How many replicas share the batch at hand; 1 while a network is built."""
+    replica = tf.distribute.get_replica_context()
+    return replica.num_replicas_in_sync if replica else 1
 
 
 def normalize(x, scale, offset, epsilon):
@@ -33,6 +34,12 @@ def normalize_shared(x, scale, offset, epsilon):
     n, mean, variance = shared_moments(tf.cast(x, "float32"), [0, 1, 2])
     given = {"epsilon": epsilon, "is_training": False}
 
+    def frozen(x, scale, offset):
+        y, *_ = tf.raw_ops.FusedBatchNormV3(
+            x=x, scale=scale, offset=offset, mean=mean, variance=variance, **given
+        )
+        return y
+
     @tf.custom_gradient
     def with_gradient(x, scale, offset):
         def gradient(dy):
@@ -46,16 +53,11 @@ def normalize_shared(x, scale, offset, epsilon):
                 **given,
             )
             replica = tf.distribute.get_replica_context()
-            sums = replica.all_reduce("SUM", tf.stack([dscale, doffset])) / n
-            inverse = tf.math.rsqrt(variance + epsilon)
-            normal = (tf.cast(x, "float32") - mean) * inverse
-            shared = scale * inverse * (normal * sums[0] + sums[1])
-            return dx - tf.cast(shared, dx.dtype), dscale, doffset
+            sums = replica.all_reduce("SUM", tf.stack([dscale, doffset]))
+            sums *= scale * tf.math.rsqrt(variance + epsilon) / n
+            return dx - frozen(x, sums[0], sums[1]), dscale, doffset
 
-        y, *_ = tf.raw_ops.FusedBatchNormV3(
-            x=x, scale=scale, offset=offset, mean=mean, variance=variance, **given
-        )
-        return y, gradient
+        return frozen(x, scale, offset), gradient
 
     return with_gradient(x, scale, offset), mean, variance
 
@@ -67,16 +69,15 @@ def shared_moments(x, axes):
     """
     mean, variance = tf.nn.moments(x, axes)
     n = tf.cast(tf.size(x) // tf.size(mean), x.dtype)
+    own = tf.stack([tf.ones_like(mean), mean, variance])
+    own = tf.math.multiply_no_nan(own, n)  # A replica may have no rows.
     replica = tf.distribute.get_replica_context()
-    if replica is None:  # While a network is built within a strategy.
-        return n, mean, variance
     place = tf.one_hot(
         replica.replica_id_in_sync_group, replica.num_replicas_in_sync, dtype=x.dtype
     )
-    own = tf.stack([tf.fill(tf.shape(mean), n), mean, variance])
-    all_of_them = replica.all_reduce("SUM", place[:, None, None] * own)
-    counts, means, variances = tf.unstack(all_of_them, axis=1)
+    of_all = replica.all_reduce("SUM", place[:, None, None] * own)
+    counts, totals, squares = tf.unstack(of_all, axis=1)
     n = tf.reduce_sum(counts, 0)
-    mean = tf.reduce_sum(counts * means, 0) / n
-    variance = tf.reduce_sum(counts * (variances + (means - mean) ** 2), 0) / n
-    return n, mean, variance
+    mean = tf.reduce_sum(totals, 0) / n
+    apart = tf.math.divide_no_nan(totals, counts) - mean
+    return n, mean, tf.reduce_sum(squares + counts * apart**2, 0) / n
