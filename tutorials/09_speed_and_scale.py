@@ -291,8 +291,7 @@ assert FAST or alone < 0.5 * step.min()
 # From memory, films are no bottleneck. Now let them come from far away: each batch takes
 # $t_\text{in}$ = 40 ms longer. If the network waits for it and then computes, a step takes
 # $t_\text{in} + t_\text{step}$. If the next batch is fetched *while* the network computes,
-# it takes $\max(t_\text{in}, t_\text{step})$. That is what `prefetch` does. (TensorFlow
-# adds one by itself, which we turn off to see the difference.)
+# it takes $\max(t_\text{in}, t_\text{step})$. That is what `prefetch` does.
 
 
 # %%
@@ -306,9 +305,7 @@ def from_far_away(films, labels):
     return tf.ensure_shape(found, films.shape), labels
 
 
-options = tf.data.Options()
-options.experimental_optimization.inject_prefetch = False
-slow = data.batches(x, y, BATCH, seed=SEED).map(from_far_away).with_options(options)
+slow = data.batches(x, y, BATCH, seed=SEED).map(from_far_away)
 waits = {}
 for name, batches in {"without": slow, "with": slow.prefetch(2)}.items():
     stream = iter(batches)
@@ -621,8 +618,8 @@ np.testing.assert_allclose(whole, by_formula, rtol=1e-6)
 assert mean_of_halves < 0.99 * whole
 
 # %% [markdown]
-# The layers of our networks exchange these sums in every step; `sskeras.layers` has the
-# formula.
+# The layers of our networks exchange count, mean and variance in every step and join
+# them by this formula, for shares of any size (`sskeras/layers/fused.py`).
 #
 # ## The same training, three ways
 #
