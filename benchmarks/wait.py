@@ -65,7 +65,7 @@ def work(folder, way, network):
     common.serve(lambda: None, (waits[2:], steps[2:]))
 
 
-def train_function(method, network, options):
+def train_function(method, network, options, size=films.SIZE):
     """Returns a function that takes one training step and waits for its end."""
     import sskeras
 
@@ -73,7 +73,7 @@ def train_function(method, network, options):
     import tensorflow as tf
 
     build = getattr(sskeras.networks, network)
-    network = build((films.SIZE, films.SIZE, 1), 3, **options)
+    network = build((size, size, 1), 3, **options)
     model = getattr(sskeras.methods, method)(network)
     model.compile("adam")
     step = tf.function(model.train_step)
