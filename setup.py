@@ -18,12 +18,12 @@ setup(
         "numpy>=2.0",  # counts the differing bits of perceptual hashes
         "pandas>=2.2.2",  # manifests; with numpy 2
         "matplotlib>=3.10",  # figures
-        "pillow",  # reads and writes pictures without TensorFlow
+        "pillow>=10.3",  # reads and writes pictures without TensorFlow
         "pydicom>=3.0",  # films of RSNA and RICORD; MIT, 2.4 MB
-        "google-crc32c",  # checksums of TFRecord files; Apache-2.0, 0.04 MB
+        "google-crc32c>=1.6",  # checksums of TFRecord files; Apache-2.0, 0.04 MB
         "scikit-learn>=1.5",  # the audit's model, AUC; BSD-3, 9 MB
         "scipy>=1.15",  # temperature; BSD-3, 35 MB, which scikit-learn needs anyway
-        "tqdm",  # progress bars; MPL-2.0/MIT, 0.1 MB
+        "tqdm>=4.66",  # progress bars; MPL-2.0/MIT, 0.1 MB
     ],
     extras_require={
         "gpu": ["tensorflow[and-cuda]>=2.19"],

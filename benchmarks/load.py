@@ -118,9 +118,14 @@ class Load:
                 chosen, rows = [*chosen, None], [*rows, BROKEN]
             body = json.dumps({"signature_name": "serve_bytes", "instances": rows})
             start = time.perf_counter()
-            client.request("POST", PREDICT, body)
-            answer = client.getresponse()
-            found = json.loads(answer.read())
+            try:
+                client.request("POST", PREDICT, body)
+                answer = client.getresponse()
+                found = json.loads(answer.read())
+            except (OSError, http.client.HTTPException, ValueError):
+                self.count["error"] += 1
+                client.close()
+                continue
             self.seconds.append(time.perf_counter() - start)
             if answer.status == 200:
                 right = self.right(chosen, found["predictions"])

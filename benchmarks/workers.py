@@ -4,9 +4,10 @@
 
 SSResNet trains on the same batches with plain `fit`: in one process on one processor,
 in one process on two, and in two processes on one processor each, which read their own
-half of each batch and add up their gradients (`sskeras/distributed.md`). Each has the
-precision that "auto" chooses. Two processes can reach twice one at most. Measured are
-the steps, without what TensorFlow waits for when a stream under a strategy ends.
+half of each batch and add up their gradients (`sskeras/distributed.md`), and two that
+keep theirs for themselves, which tells what the exchange costs. Each has the precision
+that "auto" chooses. Two processes can reach twice one at most. Measured are the steps,
+without what TensorFlow waits for when a stream under a strategy ends.
 """
 
 import argparse
@@ -31,20 +32,23 @@ def main():
     parser.add_argument("--networks", nargs="+", default=["16x32", "default"])
     parser.add_argument("--batch", type=int, default=256, help="of both together")
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--work", nargs=2, help=argparse.SUPPRESS)
+    parser.add_argument("--work", nargs=3, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.work:
-        work(arguments.work[0], int(arguments.work[1]))
+        network, batch, exchange = arguments.work
+        work(network, int(batch), exchange == "exchange")
         return
     first, second = sorted(os.sched_getaffinity(0))[:2]
     print_machine()
     for network in arguments.networks:
         print(f"\n{network} network, 64x64, batches of {arguments.batch}\n")
-        line = [__file__, "--work", network, arguments.batch]
+        line = [__file__, "--work", network, arguments.batch, "exchange"]
+        alone = [*line[:-1], "nothing"]
         ways = {
             "one process, one core": Group(line, [{first}]),
             "one process, two cores": Group(line, [{first, second}]),
             "two processes, one core each": Group(line, [{first}, {second}]),
+            "the same, nothing exchanged": Group(alone, [{first}, {second}]),
         }
         seconds = take_turns(ways, arguments.rounds)
         for way in ways.values():
@@ -97,9 +101,10 @@ def start(line, addresses, index, processors):
         return Worker(line, environment=environment)
 
 
-def work(network, batch):
+def work(network, batch, exchange):
     """What a worker does: trains for some steps whenever it is asked to."""
     import keras
+    import tensorflow as tf
 
     from sskeras import data, methods, precision
     from sskeras.experiments import workers
@@ -115,6 +120,9 @@ def work(network, batch):
         model.fit(batches, steps_per_epoch=STEPS, verbose=0, callbacks=[clock])
         return clock.seconds
 
+    if not exchange:
+        own = lambda self, operation, value, options=None: value  # noqa: E731
+        tf.distribute.ReplicaContext.all_reduce = own
     strategy = workers.strategy()
     keras.utils.set_random_seed(0)
     keras.config.set_dtype_policy(precision.choose("auto")[0])

@@ -55,10 +55,10 @@ def small(name):
 
 # Method, images, network, arguments. With 19 images the last batch has one on one
 # replica, with 17 none. With "stream" each reads its own rows, four and three a step.
-CASES = {name: (name, 16, small(name), {}) for name in NEEDED}
+CASES = {name: (name, 19, small(name), {}) for name in NEEDED}
 CASES["resnet"] = ("Supervised", 16, resnet, {})
 CASES["two_path"] = ("SSResNet", 19, two_path, {"supervised_divisor": "labeled"})
-CASES["own"] = ("MeanTeacher", 16, small(""), {"batch_norm": "own"})
+CASES["own"] = ("MeanTeacher", 19, small(""), {"batch_norm": "own"})
 CASES["stream"] = ("FlexMatch", 16, small(""), {})
 CASES["empty"] = ("Supervised", 17, small(""), {})
 SEEDED = {"MixMatch": {"seed": 8}}
@@ -85,6 +85,8 @@ def make(strategy, name, rows, network, **arguments):
     with strategy.scope():
         keras.utils.set_random_seed(0)
         arguments["class_weight"] = (1, 1, 2)
+        if "num_images" in NEEDED[name]:
+            arguments["num_images"] = rows
         model = new(name, True, network(), **arguments)
         model.compile(keras.optimizers.SGD(0.01), metrics=["accuracy"])
     return model, x, y

@@ -348,6 +348,32 @@ def test_batches_from_shards_are_those_from_memory(both, options):
         tf.nest.map_structure(np.testing.assert_array_equal, memory, disk)
 
 
+class SecondOfTwo:
+    """Asks for the stream of the second of two machines, as a strategy would."""
+
+    num_replicas_in_sync = 2
+
+    def distribute_datasets_from_function(self, make):
+        return make(tf.distribute.InputContext(2, 1, 2))
+
+
+def test_a_machine_reads_its_own_rows_and_no_others(both, monkeypatch):
+    _, x, y = both
+    whole, read = x.read, []
+    monkeypatch.setattr(x, "read", lambda rows: read.append(rows) or whole(rows))
+    options = {"with_index": True, "strategy": SecondOfTwo()}
+    stream = data.batches(x, y, 7, **options).as_numpy_iterator()
+    own = [index for (_, index), _ in itertools.islice(stream, 60)]
+    del stream
+    drawn = data.batches(np.zeros((len(y), 1, 1, 1)), y, 7, with_index=True)
+    steps = itertools.islice(drawn.as_numpy_iterator(), 60)
+    for (_, index), rows in zip((pair for pair, _ in steps), own, strict=True):
+        np.testing.assert_array_equal(rows, index[4:])
+    wanted = {tuple(rows) for rows in own}
+    assert wanted <= {tuple(rows) for rows in read} and len(read) < 60 + 10
+    assert all(len(rows) == 3 for rows in read)
+
+
 def test_pictures_in_order_come_once(both):
     x, sharded, _ = both
     parts = [*sharded.in_order(50).as_numpy_iterator()]

@@ -91,6 +91,33 @@ def lose_a_worker(line, out):
     return printed
 
 
+def test_of_two_machines_one_is_lost_and_both_begin_again(films, tmp_path):
+    """Each was started by itself, as on machines that share a folder."""
+    out = tmp_path / "out"
+    first, second = start_two(films, out, 1000)
+    eventually((out / "checkpoint.npz").exists, 300)
+    second.kill()
+    _, said = first.communicate(timeout=60)
+    assert first.returncode == 1 and workers.LOST in said, said
+    checkpoint = (out / "checkpoint.npz").read_bytes()
+    again = start_two(films, out, 1000)
+    eventually(lambda: (out / "checkpoint.npz").read_bytes() != checkpoint, 300)
+    for process in again:
+        process.kill()
+    printed, _ = again[0].communicate()
+    assert "Taking up the run after epoch" in printed
+
+
+def start_two(films, out, epochs):
+    addresses = [f"localhost:{port}" for port in workers.free_ports(2)]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    line = command(films, out, epochs)
+    return [
+        subprocess.Popen(line, env=in_cluster(index, addresses), **pipes)
+        for index in range(2)
+    ]
+
+
 @pytest.mark.parametrize(
     "words", ["train --method ssresnet --workers 2", "reproduce table3 --jobs 2"]
 )
@@ -114,9 +141,9 @@ def is_alive(pid):
         return False
 
 
-def eventually(condition):
+def eventually(condition, seconds=60):
     """Waits for a condition to be true, and returns it."""
-    end = time.monotonic() + 60
+    end = time.monotonic() + seconds
     while not (found := condition()):
         assert time.monotonic() < end
         time.sleep(0.05)

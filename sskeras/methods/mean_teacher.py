@@ -92,10 +92,11 @@ class MeanTeacher(Method):
             y, answer, self.class_weight, divisor
         )
         unsupervised = self.consistency(student, target, self.divisor(y))
+        agreement = ops.sum(teacher.agreement(student, target)) / self.divisor(y)
         return (
             answer,
             {"supervised": supervised, "unsupervised": unsupervised},
-            {"agreement": ops.mean(teacher.agreement(student, target))},
+            {"agreement": agreement},
         )
 
     def consistency(self, student, target, divisor):

@@ -73,10 +73,11 @@ class PiModel(Method):
         unsupervised = losses.mean_squared_difference(
             ops.softmax(a), ops.softmax(b), self.divisor(y)
         )
+        agreement = ops.sum(teacher.agreement(a, b)) / self.divisor(y)
         return (
             a,
             {"supervised": supervised, "unsupervised": unsupervised},
-            {"agreement": ops.mean(teacher.agreement(a, b))},
+            {"agreement": agreement},
         )
 
     def loss_weights(self, step):

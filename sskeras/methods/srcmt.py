@@ -117,6 +117,7 @@ class SRCMT(Method):
         # The student learns; outside training, the model that predicts is scored.
         by_student = training or self.options["predict_with"] == "student"
         answer = student if by_student else target
+        agreement = ops.sum(teacher.agreement(student, target)) / size
         return (
             answer,
             {
@@ -124,7 +125,7 @@ class SRCMT(Method):
                 "unsupervised": self.consistency(student, target, size),
                 "relation": relation,
             },
-            {"agreement": ops.mean(teacher.agreement(student, target))},
+            {"agreement": agreement},
         )
 
     def supervised(self, y, logits):

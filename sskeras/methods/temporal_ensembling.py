@@ -9,7 +9,7 @@ import keras
 from keras import ops
 
 from sskeras import augment, losses, schedules
-from sskeras.methods import checks, memory, teacher
+from sskeras.methods import checks, memory, replicas, teacher
 from sskeras.methods.base import DIVISORS, Method
 
 
@@ -90,13 +90,14 @@ class TemporalEnsembling(Method):
         unsupervised = losses.mean_squared_difference(
             probabilities, target, self.divisor(y), weight=seen
         )
-        agreement = ops.sum(seen * teacher.agreement(logits, target))
+        agreement = replicas.total(ops.sum(seen * teacher.agreement(logits, target)))
+        remembered = ops.sum(seen)
         return (
             logits,
             {"supervised": supervised, "unsupervised": unsupervised},
             {
-                "remembered": ops.mean(seen),
-                "agreement": ops.divide_no_nan(agreement, ops.sum(seen)),
+                "remembered": remembered / self.divisor(y),
+                "agreement": ops.divide_no_nan(agreement, replicas.total(remembered)),
             },
         )
 
