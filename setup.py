@@ -14,12 +14,12 @@ setup(
     python_requires=">=3.11",
     install_requires=[
         "tensorflow>=2.19",  # SavedModel, tf.data; brings Keras 3
-        "keras>=3.10",
+        "keras>=3.13",
         "numpy>=2.0",  # counts the differing bits of perceptual hashes
         "pandas>=2.2.2",  # manifests; with numpy 2
         "matplotlib>=3.10",  # figures
         "pillow>=10.3",  # reads and writes pictures without TensorFlow
-        "pydicom>=3.0",  # films of RSNA and RICORD; MIT, 2.4 MB
+        "pydicom>=3.0.1",  # films of RSNA and RICORD; MIT, 2.4 MB
         "google-crc32c>=1.6",  # checksums of TFRecord files; Apache-2.0, 0.04 MB
         "scikit-learn>=1.5",  # the audit's model, AUC; BSD-3, 9 MB
         "scipy>=1.15",  # temperature; BSD-3, 35 MB, which scikit-learn needs anyway

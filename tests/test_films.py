@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import numpy as np
+import PIL
 import pydicom
 import pytest
 from odd_pictures import dicom, drawn, encoded, fine_pictures, write_corpus
@@ -99,6 +100,8 @@ def test_colors_become_the_luminance_of_pillow(tmp_path, mode):
         image = Image.frombytes("LAB", rgb.size, rgb.tobytes())
     else:
         image = rgb.convert(mode)
+    if mode == "YCbCr" and int(PIL.__version__.split(".")[0]) < 13:
+        pytest.skip("Pillow before 13 cannot read the YCbCr that it writes")
     film = read(tmp_path, image)
     right = image.convert("RGB").convert("L")
     np.testing.assert_allclose(film.pixels, np.asarray(right) + 0.0, atol=1)

@@ -64,7 +64,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
             and self.axis in (-1, 3)
             and self.scale
             and self.center
-            and not getattr(self, "renorm", False)  # Keras 3.13 has it.
+            and not self.renorm
             and keras.backend.standardize_dtype(inputs.dtype) in FUSABLE
         )
 
