@@ -64,7 +64,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
             and self.axis in (-1, 3)
             and self.scale
             and self.center
-            and not self.renorm
+            and not getattr(self, "renorm", False)  # Not before Keras 3.14.
             and keras.backend.standardize_dtype(inputs.dtype) in FUSABLE
         )
 
