@@ -410,7 +410,7 @@ def onnx(model, folder):
 
 
 def litert(model, folder):
-    model.export(folder / "model.tflite", format="litert", verbose=False)
+    model.export(str(folder / "model.tflite"), format="litert", verbose=False)
     return interpreter((folder / "model.tflite").read_bytes())
 
 
