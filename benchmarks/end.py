@@ -18,7 +18,6 @@ from wait import train_function
 from sskeras.experiments.runner import limited_to
 
 SECONDS = (1, 4)
-WAYS = {"with the tuner": True, "without": False}
 
 
 def main():
@@ -52,13 +51,13 @@ def waits(rounds):
     step = train_function("SSResNet", "two_path_resnet", {"filters": (4, 8)}, 32)
     tuner = tf.data.Options()
     tuner.autotune.enabled = True
-    streams = {True: data.batches(x, y, 64).with_options(tuner)}
-    streams[False] = data.batches(x, y, 64)
-    step(next(iter(streams[False])))
-    found = {(s, name): [] for s in SECONDS for name in WAYS}
+    stream = data.batches(x, y, 64)
+    streams = {"with the tuner": stream.with_options(tuner), "without": stream}
+    step(next(iter(stream)))
+    found = {(s, name): [] for s in SECONDS for name in streams}
     for _ in range(rounds):
         for (seconds, name), taken in found.items():
-            taken.append(wait(streams[WAYS[name]], step, seconds))
+            taken.append(wait(streams[name], step, seconds))
     return [
         [f"{s} s", name, *(f"{1000 * f(v):,.0f} ms" for f in (statistics.median, max))]
         for (s, name), v in found.items()

@@ -363,7 +363,7 @@ def test_two_replicas_equal_one_device(replicas, case):
     shape, mean, scale, arguments = REPLICAS[case]
     _, ours = pair(shape, **arguments)
     expected = trained(ours, inputs(shape, mean, scale), 3)
-    tolerance = {"float16": 5e-3, "three": 2e-3, "bfloat16": 2e-2, "far": 5e-3}.get(
+    tolerance = {"float16": 2e-3, "three": 2e-3, "bfloat16": 2e-2, "far": 5e-3}.get(
         case, 1e-4
     )
     assert_equal(list(map(np.array, replicas[case])), expected, tolerance)

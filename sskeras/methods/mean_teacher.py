@@ -91,8 +91,9 @@ class MeanTeacher(Method):
         supervised = losses.weighted_cross_entropy(
             y, answer, self.class_weight, divisor
         )
-        unsupervised = self.consistency(student, target, self.divisor(y))
-        agreement = ops.sum(teacher.agreement(student, target)) / self.divisor(y)
+        size = self.divisor(y)
+        unsupervised = self.consistency(student, target, size)
+        agreement = ops.sum(teacher.agreement(student, target)) / size
         return (
             answer,
             {"supervised": supervised, "unsupervised": unsupervised},

@@ -70,10 +70,11 @@ class PiModel(Method):
         b = self.network(self.weak(x, training=True), training=True) if training else a
         divisor = self.divisor(y, self.supervised_divisor)
         supervised = losses.weighted_cross_entropy(y, a, self.class_weight, divisor)
+        size = self.divisor(y)
         unsupervised = losses.mean_squared_difference(
-            ops.softmax(a), ops.softmax(b), self.divisor(y)
+            ops.softmax(a), ops.softmax(b), size
         )
-        agreement = ops.sum(teacher.agreement(a, b)) / self.divisor(y)
+        agreement = ops.sum(teacher.agreement(a, b)) / size
         return (
             a,
             {"supervised": supervised, "unsupervised": unsupervised},

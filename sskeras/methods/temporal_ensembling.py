@@ -87,8 +87,9 @@ class TemporalEnsembling(Method):
         supervised = losses.weighted_cross_entropy(
             y, logits, self.class_weight, divisor
         )
+        size = self.divisor(y)
         unsupervised = losses.mean_squared_difference(
-            probabilities, target, self.divisor(y), weight=seen
+            probabilities, target, size, weight=seen
         )
         agreement = replicas.total(ops.sum(seen * teacher.agreement(logits, target)))
         remembered = ops.sum(seen)
@@ -96,7 +97,7 @@ class TemporalEnsembling(Method):
             logits,
             {"supervised": supervised, "unsupervised": unsupervised},
             {
-                "remembered": remembered / self.divisor(y),
+                "remembered": remembered / size,
                 "agreement": ops.divide_no_nan(agreement, replicas.total(remembered)),
             },
         )
