@@ -426,7 +426,7 @@ if not missing("ai_edge_litert"):
         "LiteRT, 8 bits": {"optimizations": [tf.lite.Optimize.DEFAULT]},
     }.items():
         path = FOLDER / f"{name}.tflite"
-        model.export(path, format="litert", verbose=False, **options)
+        model.export(str(path), format="litert", verbose=False, **options)
         runtimes[name] = interpreter(path)
 
 # %%
