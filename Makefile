@@ -31,7 +31,7 @@ test-floor:
 tutorials: $(VENV)/installed
 	$(BIN)/python tutorials/build.py
 
-$(VENV)/installed: setup.py
+$(VENV)/installed: setup.py tests/floor.txt
 	$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'sskeras needs Python 3.11 or newer; try make PYTHON=python3.12')"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --editable ".[test]"

@@ -23,6 +23,7 @@ setup(
         "google-crc32c>=1.6",  # checksums of TFRecord files; Apache-2.0, 0.04 MB
         "scikit-learn>=1.5",  # the audit's model, AUC; BSD-3, 9 MB
         "scipy>=1.15",  # temperature; BSD-3, 35 MB, which scikit-learn needs anyway
+        "threadpoolctl>=3.1",  # small fits on one thread; comes with scikit-learn
         "tqdm>=4.66",  # progress bars; MPL-2.0/MIT, 0.1 MB
     ],
     extras_require={

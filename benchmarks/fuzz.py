@@ -1,13 +1,13 @@
-"""Feeds spoiled pictures, manifests, settings and models to every public entry.
+"""Feeds spoiled pictures, tables, settings and models to what reads those of others.
 
-    python benchmarks/fuzz.py                          # 28,000 inputs, half an hour
+    python benchmarks/fuzz.py                          # 29,000 inputs, half an hour
     python benchmarks/fuzz.py --inputs 50 --seed 7     # of each kind
 
 Each input is a sound one with bytes flipped, cut, doubled, moved or replaced by numbers
 that programs trip over. Right answers are an answer, or an error of the kinds that our
 users are promised, with a message. Wrong are other exceptions, a process that dies or
-hangs, memory that grows beyond a gigabyte, and a file that appears where nothing should
-be written. Wrong inputs are kept, so that they can be tried again.
+hangs, memory that grows beyond a gigabyte, and programs that Python starts or files
+that it writes elsewhere. Wrong inputs are kept, so that they can be tried again.
 """
 
 import argparse
@@ -32,6 +32,7 @@ PROMISED = (ValueError, OSError, RuntimeError)
 SECONDS = 60  # After which an input hangs.
 MEMORY = 1 << 30  # Bytes beyond those of sound inputs.
 NUMBERS = (0, 1, 0x7F, 0x80, 0xFF, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0xFFFFFFFF)
+OUR_PROGRAMS = ("git", "uname")  # What metrics.json tells of the commit and machine.
 WORDS = (b"", b"\0", b'"', b",", b"\n", b"../", b"nan", b"1e999", b"-1", b"\xff\xfe")
 
 
@@ -164,17 +165,18 @@ class Commands:
         name = self.names[b"provenance" in content]
         (run / name).write_bytes(content)
         try:
-            self.command(["compare", str(run)])
-            self.command(["evaluate", str(run), "--data", str(self.films)])
+            command(["compare", str(run)])
+            command(["evaluate", str(run), "--data", str(self.films)])
         finally:
             shutil.copy(self.folder / name, run / name)
 
-    def command(self, line):
-        """An exception that leaves `main` is wrong, a message and status 1 are not."""
-        from sskeras import cli
 
-        if cli.main(line):
-            raise RuntimeError("The command has said what is wrong.")
+def command(line):
+    """An exception that leaves `main` is wrong, a message and status 1 are not."""
+    from sskeras import cli
+
+    if cli.main(line):
+        raise RuntimeError("The command has said what is wrong.")
 
 
 class Models:
@@ -202,6 +204,40 @@ class Models:
                 for name, part in self.parts.items():
                     archive.writestr(name, content if name == spoiled else part)
         sskeras.load_model(path)
+
+
+class Predictions:
+    """`sskeras predict` on a picture, or on a folder of shards, spoiled."""
+
+    def __init__(self, folder):
+        self.run, self.shards = Path(folder, "run"), Path(folder, "shards")
+        films = [*Path(folder, "films", "images").iterdir()]
+        parts = {path.name: path.read_bytes() for path in self.shards.iterdir()}
+        self.sound = [min(films).read_bytes(), *parts.values()]
+        self.starts = {part[:8]: name for name, part in parts.items()}
+
+    def __call__(self, content, place):
+        import pandas as pd
+
+        inputs = place / "inputs"
+        shutil.rmtree(inputs, ignore_errors=True)
+        name = self.starts.get(content[:8])
+        if name:
+            shutil.copytree(self.shards, inputs)
+        else:
+            inputs.mkdir()
+        (inputs / (name or "film.png")).write_bytes(content)
+        out = place / "predictions.csv"
+        out.unlink(missing_ok=True)
+        try:
+            command(["predict", str(self.run), str(inputs), "--out", str(out)])
+        except RuntimeError:
+            if out.exists():
+                raise AssertionError("Predictions in spite of an error.") from None
+            raise
+        totals = pd.read_csv(out).iloc[:, -3:].sum(axis="columns")
+        if not all(abs(totals - 1) < 1e-3):
+            raise AssertionError(f"Probabilities add up to {totals.tolist()}")
 
 
 class Requests:
@@ -298,7 +334,7 @@ def dicoms(pixels):
 
 KINDS = {
     kind.__name__.lower(): kind
-    for kind in (Pictures, Manifests, Commands, Models, Requests, Films)
+    for kind in (Pictures, Manifests, Commands, Models, Predictions, Requests, Films)
 }
 
 
@@ -315,6 +351,7 @@ def main():
         "manifests": 10_000,
         "commands": 1_000,
         "models": 1_000,
+        "predictions": 1_000,
         "requests": 2_000,
         "films": 2_000,
     }
@@ -343,9 +380,10 @@ def prepare(folder):
     """Draws films and trains a small model on them."""
     import subprocess
 
-    from data_tools import phantom
+    from data_tools import phantom, shards
 
     films = phantom.write(Path(folder, "films"), count=240, seed=0, size=32)
+    shards.write(films, Path(folder, "shards"), shard_size=40_000)
     line = [sys.executable, "-m", "sskeras.cli", "train", "--data", str(films)]
     line += "--image-size 32 --filters 4 8 --epochs 1 --batch-size 64".split()
     done = subprocess.run(
@@ -409,8 +447,10 @@ def work(kind, first, count, seed, folder, results):
 
     warnings.simplefilter("ignore")
     attempt = KINDS[kind](folder)
-    place = Path(tempfile.mkdtemp(dir=folder))
+    place, here = (Path(tempfile.mkdtemp(dir=folder)) for _ in range(2))
+    os.chdir(here)
     before = {*Path(folder).iterdir()}
+    deeds = misdeeds(place)
     start = None
     for number in range(first, count):
         content = spoiled_input(attempt.sound, number, seed)
@@ -421,8 +461,11 @@ def work(kind, first, count, seed, folder, results):
             name, message = ("refused", "") if str(error) else ("wrong", repr(error))
         except BaseException as error:
             name, message = "wrong", f"{type(error).__name__}: {error}"
-        if {*Path(folder).iterdir()} != before:
-            name, message = "wrong", "Something was written outside its folder."
+        if {*Path(folder).iterdir()} != before or any(here.iterdir()):
+            deeds.append("writes beside its folder")
+        if deeds:
+            name, message = "wrong", "; ".join(deeds)
+            deeds.clear()
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10
         start = peak if start is None else start
         if peak - start > MEMORY:
@@ -430,6 +473,25 @@ def work(kind, first, count, seed, folder, results):
         results.send((name, message[:500], peak - start))
         if peak - start > MEMORY:
             sys.exit(0)  # The next process begins with little memory again.
+
+
+def misdeeds(place):
+    """A list that grows when Python starts a program or writes outside of a folder."""
+    found = []
+    tempfile.tempdir, sys.dont_write_bytecode = str(place), True
+
+    def look(event, arguments):
+        if event in ("os.exec", "os.posix_spawn", "os.system"):
+            found.append(f"{event} {arguments}")
+        if event == "subprocess.Popen" and arguments[1][0] not in OUR_PROGRAMS:
+            found.append(f"starts {arguments[1]}")
+        if event == "open" and isinstance(path := arguments[0], str):
+            allowed = path == os.devnull or Path(path).resolve().is_relative_to(place)
+            if arguments[2] & (os.O_WRONLY | os.O_RDWR) and not allowed:
+                found.append(f"writes {path}")
+
+    sys.addaudithook(look)
+    return found
 
 
 def spoiled_input(sound, number, seed):

@@ -3,7 +3,8 @@
     python benchmarks/fuzz_guided.py -runs=50000       # options are libFuzzer's
 
 The other entries spend their time in TensorFlow, HDF5 and zip, whose lines cannot be
-seen from here: `fuzz.py` feeds those without guidance. What is wrong is as there.
+seen from here: `fuzz.py` feeds those without guidance. What is wrong is as there; the
+limits are 60 seconds and 2 GiB in all.
 Needs `pip install atheris` (Linux, Python up to 3.13).
 """
 
@@ -41,7 +42,8 @@ def main():
             if not str(error):
                 raise
 
-    atheris.Setup([*sys.argv, "-max_len=4096", str(seeds)], one)
+    limits = ["-max_len=4096", "-timeout=60", "-rss_limit_mb=2048"]
+    atheris.Setup([*sys.argv, *limits, str(seeds)], one)
     atheris.Fuzz()
 
 

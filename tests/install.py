@@ -20,9 +20,10 @@ sskeras train --data films --labeled 0.5 --image-size 32 --filters 4 8 --epochs 
     --batch-size 32 --out run
 sskeras predict run films/images --out predictions.csv
 sskeras evaluate run --data films
+sskeras export run --out saved_model
 python -c "
 import tensorflow as tf
-served = tf.saved_model.load('run/saved_model')
+served = tf.saved_model.load('saved_model')
 film = tf.io.read_file(tf.io.gfile.glob('films/images/*.png')[0])
 print(served.serve_bytes(film[None])['prediction'])
 "

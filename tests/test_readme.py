@@ -12,6 +12,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+from packaging.version import Version
 
 import sskeras
 from data_tools import __main__ as data_tools_main
@@ -48,6 +49,26 @@ def test_from_paper_to_code_names_what_exists():
         assert (ROOT / file).is_file(), file
     with pytest.raises(AttributeError):
         resolve("sskeras.losses.nothing")
+
+
+def test_each_fault_that_was_tried_has_a_command():
+    rows = re.findall(r"^\| (?!fault|---)(.*) \|$", section("It keeps working"), re.M)
+    assert len(rows) > 15
+    for row in rows:
+        fault, tried, held, command = row.split(" | ")
+        assert tried == held and int(tried.replace(",", "")), fault
+        files = re.findall(r"(?:tests|benchmarks)/\w+\.py", command)
+        assert files or "the same" in command or "make test" in command, fault
+        assert all((ROOT / file).is_file() for file in files), command
+
+
+def test_the_floor_is_what_setup_allows():
+    required = (ROOT / "setup.py").read_text("utf-8").split("install_requires=[")[1]
+    bounds = re.findall(r'"([\w-]+)>=([\d.]+)"', required.split("],")[0])
+    lines = (ROOT / "tests/floor.txt").read_text("utf-8").split()
+    floor = [line.split("==") for line in lines]
+    assert len(bounds) == required.split("],")[0].count('"') / 2
+    assert {(n, Version(v)) for n, v in floor} == {(n, Version(v)) for n, v in bounds}
 
 
 def test_every_picture_is_there():

@@ -87,14 +87,30 @@ def test_pictures_that_are_no_numbers_are_named(films, wrong):
         train(x, films[1])
 
 
+RANGES = {
+    "between 0 and 1": lambda x: x / 255,
+    "between -1 and 1": lambda x: x / 127.5 - 1,
+    "between -2 and 2": lambda x: np.float16(x / 63.75 - 2),
+    "between -124 and 131": lambda x: x.astype("int32") - 124,
+    r"between 0 and 6.55e\+04": lambda x: x.astype("uint16") * 257,
+}
+
+
 @pytest.mark.parametrize("name", ["SSResNet", "TemporalEnsembling"])
-def test_pictures_in_0_to_1_are_said_at_the_first_batch(films, name):
-    x, y = (part[:16] for part in films)
+@pytest.mark.parametrize("said", RANGES)
+def test_pictures_of_another_range_are_said_at_the_first_batch(films, name, said):
+    x, y = (part[:16].copy() for part in films)
+    x[0, 0, :2, 0] = 0, 255
     with pytest.warns(
-        UserWarning, match="largest gray of the first batch is 1"
+        UserWarning, match=f"grays of the first batch lie {said}"
     ) as seen:
-        train(x / 255, y, name=name, epochs=3)
+        train(RANGES[said](x), y, name=name, epochs=3)
     assert len(seen) == 1
+
+
+def test_pictures_that_were_resized_are_in_range(films):
+    x, y = (part[:16].astype("float32") for part in films)
+    train(x * 1.1 - 12, y, epochs=1)
 
 
 def test_a_collapse_is_said_once(films):

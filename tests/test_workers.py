@@ -58,10 +58,11 @@ def test_two_workers_equal_one_and_go_on_after_a_loss(films, tmp_path):
     done = run(command(films, one, 3))
     assert not done.returncode, done.stderr
     line = command(films, two, 3, "--workers", "2")
-    lost = lose_a_worker(line, two)
-    assert "Worker 1 of 2 was ended by SIGKILL" in lost
-    assert "Repeat the command to go on after the last whole epoch" in lost
-    assert (two / "checkpoint.npz").exists() and not (two / "metrics.json").exists()
+    for index in (0, 1):
+        lost = lose_a_worker(line, two, index)
+        assert f"Worker {index} of 2 was ended by SIGKILL" in lost
+        assert "Repeat the command to go on after the last whole epoch" in lost
+        assert not (two / "metrics.json").exists()
     done = run(line)
     assert not done.returncode, done.stderr
     assert "Taking up the run after epoch" in done.stdout
@@ -76,46 +77,54 @@ def test_two_workers_equal_one_and_go_on_after_a_loss(films, tmp_path):
     assert (two / "saved_model").exists()
 
 
-def lose_a_worker(line, out):
-    """Kills worker 1 once an epoch is done; returns what the command said then."""
+def lose_a_worker(line, out, index):
+    """Kills one once an epoch is done; returns what the command said then."""
+    before = checkpoint(out)
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     process = subprocess.Popen(line, **pipes)
-    end = time.monotonic() + 300
-    while not (out / "checkpoint.npz").exists():
-        assert process.poll() is None and time.monotonic() < end
-        time.sleep(0.01)
+    eventually(lambda: checkpoint(out) != before or process.poll() is not None, 300)
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text()
-    os.kill(int(children.split()[1]), signal.SIGKILL)
+    os.kill(int(children.split()[index]), signal.SIGKILL)
     _, printed = process.communicate(timeout=60)
     assert process.returncode == 1
     return printed
 
 
+def checkpoint(out):
+    path = out / "checkpoint.npz"
+    return path.exists() and path.read_bytes()
+
+
 def test_of_two_machines_one_is_lost_and_both_begin_again(films, tmp_path):
     """Each was started by itself, as on machines that share a folder."""
     out = tmp_path / "out"
-    first, second = start_two(films, out, 1000)
-    eventually((out / "checkpoint.npz").exists, 300)
-    second.kill()
-    _, said = first.communicate(timeout=60)
-    assert first.returncode == 1 and workers.LOST in said, said
-    checkpoint = (out / "checkpoint.npz").read_bytes()
-    again = start_two(films, out, 1000)
-    eventually(lambda: (out / "checkpoint.npz").read_bytes() != checkpoint, 300)
-    for process in again:
-        process.kill()
-    printed, _ = again[0].communicate()
+    for index in (1, 0):
+        before = checkpoint(out)
+        machines = start_two(films, out, 1000)
+        eventually(lambda before=before: checkpoint(out) != before, 300)
+        machines[index].kill()
+        _, said = machines[1 - index].communicate(timeout=60)
+        assert machines[1 - index].returncode == 1 and workers.LOST in said, said
+    printed, _ = machines[0].communicate()
     assert "Taking up the run after epoch" in printed
 
 
-def start_two(films, out, epochs):
+def start_two(films, out, epochs, *options_of_the_second):
     addresses = [f"localhost:{port}" for port in workers.free_ports(2)]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     line = command(films, out, epochs)
     return [
-        subprocess.Popen(line, env=in_cluster(index, addresses), **pipes)
-        for index in range(2)
+        subprocess.Popen(words, env=in_cluster(index, addresses), **pipes)
+        for index, words in enumerate([line, [*line, *options_of_the_second]])
     ]
+
+
+def test_two_machines_with_other_options_do_not_begin(films, tmp_path):
+    for process in start_two(films, tmp_path / "out", 3, "--seed", "7"):
+        _, said = process.communicate(timeout=300)
+        assert process.returncode == 1, said
+        assert "The workers do not have the same settings" in said
+    assert not (tmp_path / "out" / "checkpoint.npz").exists()
 
 
 @pytest.mark.parametrize(

@@ -62,9 +62,9 @@ class Method(keras.Model):
             name: keras.metrics.Mean(name)
             for name in (*self.loss_names, *self.log_names, *per_class)
         }
-        # What `Watch` sees: how often each class was called, and the largest gray.
+        # What `Watch` sees: how often each class was called, smallest and largest gray.
         self.calls = replicas.local_variable(self.num_classes, "SUM")
-        self.largest = replicas.local_variable((), "MEAN")
+        self.grays = replicas.local_variable(2, "MEAN")
 
     def add_state(self, shape, initializer, dtype="float32", *, name):
         """Adds a variable that no optimizer moves, the same on every replica.
@@ -143,11 +143,12 @@ class Method(keras.Model):
         calls = ops.one_hot(ops.argmax(logits, axis=-1), self.num_classes)
         self.calls.assign_add(ops.sum(calls, axis=0))
         pictures, _ = checks.indexed(x, training=False)
-        if not keras.backend.is_float_dtype(pictures.dtype):  # Bytes are in 0-255.
+        if pictures.dtype == "uint8":  # They cannot be outside of 0-255.
             return loss
+        pictures = ops.cast(pictures, "float32")
         sound = ops.all(ops.isfinite(pictures))
-        largest = ops.cast(ops.max(pictures), "float32")
-        self.largest.assign(ops.where(sound, largest, float("nan")))
+        grays = ops.stack([ops.min(pictures), ops.max(pictures)])
+        self.grays.assign(ops.where(sound, grays, float("nan")))
         return ops.where(sound, loss, float("nan"))
 
     def test_step(self, data):

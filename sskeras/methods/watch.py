@@ -53,19 +53,23 @@ class Watch(keras.callbacks.Callback):
         )
 
     def check_range(self):
-        """Warns of pictures that were scaled already."""
-        largest = self.model.largest.numpy()
-        if 0 < largest <= 1:
+        """Warns of pictures that were scaled already, or have 16 bits.
+
+        Pictures that were resized may lie a little outside of 0 to 255.
+        """
+        low, high = self.model.grays.numpy()
+        if low < high and (low < -64 or high < 20 or high > 320):
             warnings.warn(
-                f"The largest gray of the first batch is {largest:.3g}. Networks and "
-                "views expect 0 to 255 and scale the pictures themselves: multiply "
-                "them by 255, or leave out what divides them.",
+                f"The grays of the first batch lie between {low:.3g} and {high:.3g}. "
+                "Networks and views expect 0 to 255 and scale the pictures "
+                "themselves: leave out what divides or standardizes them, multiply "
+                "those in 0 to 1 by 255, and divide 16-bit ones by 257.",
                 stacklevel=2,
             )
 
     def cause(self, logs):
         """The likely reason for a loss that is no number."""
-        if not np.isfinite(self.model.largest.numpy()):
+        if not np.all(np.isfinite(self.model.grays.numpy())):
             return "The pictures hold NaN or infinite values: repair or remove them."
         if any(layer.compute_dtype == "float16" for layer in self.model.network.layers):
             return (
