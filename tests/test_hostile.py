@@ -1,5 +1,6 @@
 """Spoiled and hostile input: clear errors, nothing run, nothing written elsewhere."""
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -131,7 +132,8 @@ def test_files_beside_the_model_are_not_unpacked(model):
     with zipfile.ZipFile(model, "a") as archive:
         archive.writestr("../pwned", "")
         archive.writestr("/tmp/pwned-by-a-model", "")
-    sskeras.load_model(model)
+    with contextlib.suppress(ValueError):  # Keras 3.13 refuses the whole file.
+        sskeras.load_model(model)
     assert not Path("../pwned").exists() and not Path("pwned").exists()
     assert not Path("/tmp/pwned-by-a-model").exists()
 
