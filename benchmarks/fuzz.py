@@ -165,7 +165,9 @@ class Commands:
         name = self.names[b"provenance" in content]
         (run / name).write_bytes(content)
         try:
+            card = str(place / "card.md")
             command(["compare", str(run)])
+            command(["export", str(run), "--format", "card", "--out", card])
             command(["evaluate", str(run), "--data", str(self.films)])
         finally:
             shutil.copy(self.folder / name, run / name)

@@ -20,7 +20,7 @@ def main(argv=None):
     arguments = top.parse_args(argv)
     try:
         return arguments.run(arguments) or 0
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, OverflowError, RecursionError) as error:
         top.exit(2, f"data_tools: {error}\n")
     except MemoryError:
         top.exit(2, "data_tools: too little memory; close other programs\n")

@@ -22,7 +22,7 @@ REASONS = {
     "empty": "the file has no bytes",
     "not-a-picture": "the file is no picture of a known format",
     "truncated": "the picture ends early or is damaged",
-    "too-large": "more than 100 million pixels according to the header",
+    "too-large": "over 100 million pixels, 65,535 on a side or 100 scans of a JPEG",
     "too-small": "a side of fewer than 16 pixels",
     "several-frames": "an animation, a film loop or several pages",
     "color-dicom": "a DICOM file in color: a screen capture, not a film",

@@ -30,7 +30,7 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from data_tools import manifest, parallel
+from data_tools import manifest, note, parallel
 from data_tools.drawing.film import check_size, draw
 from data_tools.drawing.lesions import STAGES
 
@@ -86,9 +86,10 @@ def claim(out, settings):
         FileExistsError: If it holds another set, or one that is no phantom.
     """
     finished = (out / "manifest.csv").exists()
-    note = out / "phantom.json"
-    if note.exists() or finished:
-        found = json.loads(note.read_text("utf-8")) if note.exists() else None
+    path = out / "phantom.json"
+    if path.exists() or finished:
+        repair = f"Choose another folder, or delete {out}."
+        found = note.read(path, repair) if path.exists() else None
         if found != settings:
             raise FileExistsError(
                 f"{out} already holds another set. Choose another folder, or delete "
@@ -98,7 +99,7 @@ def claim(out, settings):
         return True
     for folder in ("images", "masks"):
         (out / folder).mkdir(parents=True, exist_ok=True)
-    manifest.write_text(note, json.dumps(settings) + "\n")
+    manifest.write_text(path, json.dumps(settings) + "\n")
     return False
 
 

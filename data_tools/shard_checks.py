@@ -2,7 +2,6 @@
 
 import hashlib
 import io
-import json
 import os
 from collections import defaultdict
 from pathlib import Path
@@ -11,10 +10,12 @@ import google_crc32c
 from PIL import Image
 from tqdm import tqdm
 
-from data_tools import manifest, tfrecord
-from data_tools.pictures import MAX_PIXELS
+from data_tools import manifest, note, tfrecord
+from data_tools.pictures.base import MAX_PIXELS, MAX_SIDE, check_scans
 
 NOTE = "shards.json"
+ENTRY = {"records": int, "bytes": int, "sha256": str}
+REPAIR = "Choose another folder, or delete this one and pack the pictures anew."
 COLUMNS = ("shard", "offset", "length", "crc32c")
 NAMES = {"train": "train", "val": "val", "test": "test", "": "all"}
 BEGINNINGS = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")  # of PNG and JPEG files
@@ -45,18 +46,54 @@ def check_picture(encoded):
     if not encoded.startswith(BEGINNINGS):
         raise ValueError("it is no PNG or JPEG file")
     picture = Image.open(io.BytesIO(encoded), formats=["PNG", "JPEG"])
-    if picture.mode == "CMYK" or picture.width * picture.height > MAX_PIXELS:
+    huge = picture.width * picture.height > MAX_PIXELS or max(picture.size) > MAX_SIDE
+    if picture.mode == "CMYK" or huge:
         raise ValueError(f"mode {picture.mode}, {picture.width} x {picture.height}")
     # The blocks of a PNG file have checksums, and decoding it takes longer.
     if picture.format == "PNG":
         picture.verify()
     else:
+        check_scans(encoded)
         picture.load()
 
 
 def read_note(folder):
     """Reads `shards.json`: settings, counts, and the size and sha256 of each file."""
-    return json.loads(Path(folder, NOTE).read_text("utf-8"))
+    return note.read(Path(folder, NOTE), REPAIR)
+
+
+def read_files(folder):
+    """Returns what `shards.json` of a finished set says of each file."""
+    files = read_note(folder).get("files")
+    if not isinstance(files, dict) or not all(map(is_entry, files.values())):
+        raise ValueError(
+            f"{Path(folder, NOTE)}: expected an object files with records, bytes and "
+            f"sha256 of each. {REPAIR}"
+        )
+    return files
+
+
+def is_entry(entry):
+    """Says whether this is what `shards.json` says of a file."""
+    return isinstance(entry, dict) and all(
+        type(entry.get(name)) is kind for name, kind in ENTRY.items()
+    )
+
+
+def read_rows(folder):
+    """Reads the manifest of a folder of shards; places and checksums are integers."""
+    path, rows = folder / "manifest.csv", manifest.read(folder)
+    if rows and not set(COLUMNS) <= rows[0].keys():
+        raise ValueError(
+            f"{path}: expected the columns {', '.join(COLUMNS)}, as {NOTE} stands "
+            f"beside it. {REPAIR}"
+        )
+    for line, row in enumerate(rows, start=2):
+        try:
+            row |= {column: int(row[column]) for column in COLUMNS[1:]}
+        except ValueError as error:
+            raise ValueError(f"{path}, row {line}: {error}. {REPAIR}") from None
+    return rows
 
 
 def verify(folder):
@@ -73,20 +110,29 @@ def verify(folder):
         there is one; empty if all is well.
     """
     folder, problems = Path(folder), []
-    note, rows = read_note(folder), manifest.read(folder)
+    files, rows = read_files(folder), read_rows(folder)
     rows_of = defaultdict(list)
     for number, row in enumerate(rows):
         rows_of[row["shard"]].append(number)
-    for name in sorted(rows_of.keys() - note["files"].keys()):
+    for name in sorted(rows_of.keys() - files.keys()):
         problems.append(f"{name}: row {rows_of[name][0] + 2} names it, {NOTE} does not")
     with tqdm(total=len(rows), unit=" pictures", desc="verify") as bar:
-        for name, entry in note["files"].items():
-            numbers = sorted(rows_of[name], key=lambda n: int(rows[n]["offset"]))
+        for name, entry in files.items():
+            numbers = sorted(rows_of[name], key=lambda n: rows[n]["offset"])
             try:
-                problems += verify_shard(folder / name, entry, rows, numbers, bar)
+                path = locate(folder, name)
+                problems += verify_shard(path, entry, rows, numbers, bar)
             except (OSError, ValueError) as error:
                 problems.append(f"{name}: {error}")
     return problems
+
+
+def locate(folder, name):
+    """Returns the path of a file that `shards.json` names."""
+    if Path(name).name != name:
+        raise ValueError(f"{NOTE} names it, and it is no file of the folder")
+    manifest.check_file(folder / name)
+    return folder / name
 
 
 def verify_shard(path, entry, rows, numbers, bar):
@@ -101,21 +147,27 @@ def verify_shard(path, entry, rows, numbers, bar):
             )
         end = 0
         for number in numbers:
+            bar.update()
             row = rows[number]
-            offset, length = int(row["offset"]), int(row["length"])
+            offset, length = row["offset"], row["length"]
+            if not 0 <= offset <= offset + length <= size:
+                yield (
+                    f"{path.name}: row {number + 2} ({row['image']}) is at byte "
+                    f"{offset}, of length {length}, in a file of {size}"
+                )
+                continue
             stream.seek(offset)
             encoded = stream.read(length)
             expected, place = tfrecord.picture(row, number + 2, encoded)
             stream.seek(max(offset - place, 0))
             whole = stream.read(len(expected)) == expected
-            whole &= google_crc32c.value(encoded) == int(row["crc32c"])
+            whole &= google_crc32c.value(encoded) == row["crc32c"]
             if not whole:
                 yield (
                     f"{path.name}: row {number + 2} ({row['image']}) is not the record "
                     f"at its place, byte {offset}"
                 )
             end = offset - place + len(expected)
-            bar.update()
     if end != entry["bytes"] or len(numbers) != entry["records"]:
         yield (
             f"{path.name}: the rows describe {len(numbers)} records in {end} bytes, "

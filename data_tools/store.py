@@ -229,7 +229,7 @@ class Journal:
             found = json.loads(first)
             for source, file, stamp, values in map(json.loads, lines):
                 self.entries[source, file] = (stamp, Entry._make(values))
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, RecursionError) as error:
             raise ValueError(
                 f"{self.path} is damaged ({error}). Delete {self.path.parent}, and "
                 "build the set anew."

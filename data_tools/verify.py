@@ -1,11 +1,10 @@
 """Checks that a set is still what its manifest says."""
 
-import json
 from pathlib import Path
 
 from tqdm import tqdm
 
-from data_tools import groups, manifest, parallel, pictures, split
+from data_tools import groups, manifest, note, parallel, pictures, split
 
 
 def verify(path, workers=2):
@@ -41,16 +40,16 @@ def verify(path, workers=2):
 
 def check_tables(path):
     """Compares the manifest and the files that belong to it with `split.json`."""
-    note = read_note(path)
-    expected = note.get("sha256", {}) | note.get("provenance", {})
+    found = read_note(path)
+    expected = found.get("sha256", {}) | found.get("provenance", {})
     problems = []
     for name, digest in expected.items():
         try:
-            found = manifest.sha256(path.with_name(name))
+            actual = manifest.sha256(path.with_name(name))
         except OSError as error:
             problems.append(f"{name}: {error.strerror}")
             continue
-        if found != digest:
+        if actual != digest:
             problems.append(f"{name}: changed since {note_path(path).name} was written")
     return problems
 
@@ -62,20 +61,15 @@ def note_path(path):
 
 def read_note(path):
     """Reads the `split.json` of a manifest; empty if there is none."""
-    note = note_path(path)
-    try:
-        found = json.loads(note.read_text("utf-8")) if note.exists() else {}
-    except ValueError as error:
-        raise ValueError(
-            f"{note}: expected JSON. Received: {error}. Split the manifest anew."
-        ) from None
-    parts = [found]
-    if isinstance(found, dict):
-        parts += [found.get(name, {}) for name in ("sha256", "provenance")]
+    place = note_path(path)
+    if not place.exists():
+        return {}
+    repair = "Delete it, and split the manifest anew."
+    found = note.read(place, repair)
+    parts = [found.get(name, {}) for name in ("sha256", "provenance")]
     if not all(isinstance(part, dict) for part in parts):
         raise ValueError(
-            f"{note}: expected an object with objects sha256 and provenance. Split the "
-            "manifest anew."
+            f"{place}: expected objects sha256 and provenance in the object. {repair}"
         )
     return found
 

@@ -8,7 +8,9 @@ import argparse
 import ast
 import contextlib
 import dataclasses
+import json
 import os
+import re
 import sys
 import tempfile
 import warnings
@@ -22,22 +24,32 @@ from sskeras.precision import PRECISIONS
 
 FORMATS = ("saved_model", "onnx", "litert", "card")
 MAPS = ("grad-cam", "grad-cam-plus-plus", "integrated-gradients", "occlusion")
+TOLD = (ValueError, OSError, RuntimeError, ImportError, MemoryError, OverflowError)
 NOTE = "For research and teaching: not a medical device, not for clinical use."
 
 
 def main(argv=None):
     """Runs one command and returns the exit status."""
+    sys.stdout.reconfigure(errors="backslashreplace")  # for terminals with few letters
     arguments = parse(argv)
     warnings.formatwarning = lambda message, *_: f"sskeras: warning: {message}\n"
     try:
         arguments.run(arguments)
-    except (ValueError, OSError, RuntimeError) as error:
-        print(f"sskeras: error: {error}", file=sys.stderr)
-        return 1
     except KeyboardInterrupt:
         print("\nsskeras: interrupted", file=sys.stderr)
         return 130
+    except Exception as error:
+        if not _is_told(error):
+            raise
+        print(f"sskeras: error: {error}", file=sys.stderr)
+        return 1
     return 0
+
+
+def _is_told(error):
+    """Whether a message is enough: no fault of the program, as far as one can see."""
+    from_tensorflow = any(kind.__name__ == "OpError" for kind in type(error).__mro__)
+    return from_tensorflow or isinstance(error, TOLD)
 
 
 def parse(argv):
@@ -70,7 +82,7 @@ def parser(preset=None):
     option = command(compare, "show finished runs side by side")
     option("runs", nargs="+", help="folders of finished runs")
     option = command(evaluate, "score a finished run on a manifest")
-    option("run_folder", metavar="run", help="folder of a finished run")
+    _run_options(option)
     option("--data", required=True, help="manifest.csv, or its folder")
     option("--split", default="test", help="split to score (default: test)")
     option("--out", help="JSON file for the scores; with --full a folder")
@@ -78,18 +90,18 @@ def parser(preset=None):
     option("--full", action="store_true", help=full)
     option("--films", action="store_true", help="show the hardest films in the report")
     option = command(predict, "class probabilities of picture files")
-    option("run_folder", metavar="run", help="folder of a finished run")
+    _run_options(option)
     option("inputs", nargs="+", help="PNG or JPEG files, and folders of them")
     option("--out", required=True, help="CSV file for the predictions")
     option = command(explain, "draw where a finished run looks")
-    option("run_folder", metavar="run", help="folder of a finished run")
+    _run_options(option)
     option("inputs", nargs="+", help="PNG or JPEG files, and folders of them")
     option("--map", default=MAPS[0], choices=MAPS, help=f"which map ({MAPS[0]})")
     second = "output that is explained: 0 classifies, 1 is the unsupervised path (0)"
     option("--path", type=int, default=0, help=second)
     option("--out", required=True, help="PNG file for the figure")
     option = command(export, "write a model that needs no sskeras, or its card")
-    option("run_folder", metavar="run", help="folder of a finished run")
+    _run_options(option)
     option("--format", default=FORMATS[0], choices=FORMATS, help=f"({FORMATS[0]})")
     option("--out", required=True, help="file, or folder for a SavedModel")
     option = command(serve, "answer requests over HTTP, to teach and try")
@@ -98,11 +110,17 @@ def parser(preset=None):
     option("--host", default="127.0.0.1", help="address; 0.0.0.0 for all (127.0.0.1)")
     option("--port", type=int, default=8501, help="0 takes a free one (8501)")
     option = command(demo, "a page to try a finished run on a film")
-    option("run_folder", metavar="run", help="folder of a finished run")
+    _run_options(option)
     option("--host", default="127.0.0.1", help="address; 0.0.0.0 for all (127.0.0.1)")
     option("--port", type=int, default=8502, help="0 takes a free one (8502)")
     _reproduce_options(command(reproduce, "repeat the paper's tables, with a report"))
     return top
+
+
+def _run_options(option):
+    option("run_folder", metavar="run", help="folder of a finished run")
+    own = "module:Class, if the run was trained with a method of your own"
+    option("--method", metavar="NAME", help=own)
 
 
 def _train_options(option, default):
@@ -167,7 +185,7 @@ def _train_options(option, default):
         "--cache", help="folder for decoded pictures; without it they stay in memory"
     )
     here = "processes on this machine that train together; on others see TF_CONFIG"
-    option("--workers", type=int, default=1, metavar="N", help=f"{here} (1)")
+    option("--workers", type=_count, default=1, metavar="N", help=f"{here} (1)")
 
 
 def _setting(option, default):
@@ -187,7 +205,7 @@ def _reproduce_options(option):
     option("--data", help="manifest.csv, or its folder")
     option("--out", required=True, help="folder; an interrupted reproduction goes on")
     option("--seeds", default="0-2", type=_seeds, help="such as 0-4 (0-2)")
-    option("--jobs", type=int, help="runs at a time (one a processor)")
+    option("--jobs", type=_count, help="runs at a time (one a processor)")
     option("--fast", action="store_true", help="in minutes, on drawn films")
     option("--films", action="store_true", help="show test films in the report")
     setting("image_size", "height and width in pixels", type=int)
@@ -200,21 +218,35 @@ def _named(text):
     name, equals, value = text.partition("=")
     if not equals:
         raise argparse.ArgumentTypeError(f"expected NAME=VALUE, received {text!r}")
-    with contextlib.suppress(ValueError, SyntaxError):
+    with contextlib.suppress(ValueError, SyntaxError, MemoryError, RecursionError):
         value = ast.literal_eval(value)
+    try:
+        json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError):
+        raise argparse.ArgumentTypeError(
+            f"expected a number, text, True, False, list or dict, received {text!r}"
+        ) from None
     return name, value
+
+
+def _count(text):
+    """Reads an integer from 1."""
+    if not re.fullmatch("[1-9][0-9]{0,3}", text):
+        raise argparse.ArgumentTypeError(f"expected a number from 1, received {text!r}")
+    return int(text)
 
 
 def _seeds(text):
     """Reads "0-4" or "0,2,5"."""
     found = []
     for part in text.split(","):
-        first, dash, last = part.partition("-")
-        if not first.isdecimal() or (dash and not last.isdecimal()):
+        ends = re.fullmatch("([0-9]{1,10})(?:-([0-9]{1,10}))?", part)
+        between = range(int(ends[1]), int(ends[2] or ends[1]) + 1) if ends else ()
+        if not 0 < len(between) <= 1000:
             raise argparse.ArgumentTypeError(
                 f"expected seeds such as 0-4 or 0,2,5, received {text!r}"
             )
-        found += range(int(first), int(last if dash else first) + 1)
+        found += between
     return tuple(dict.fromkeys(found))
 
 
@@ -225,7 +257,7 @@ def train(arguments):
     given["class_share"] = dict(given["class_share"])
     names = [field.name for field in dataclasses.fields(Settings)]
     settings = Settings(**{name: given[name] for name in names})
-    if arguments.workers > 1 and not workers.cluster():
+    if arguments.workers > 1 and not workers.is_launched():
         workers.launch(arguments.workers)
         return
     runner.end_with_parent()
@@ -265,7 +297,7 @@ def compare(arguments):
 
 def evaluate(arguments):
     """`sskeras evaluate`."""
-    _load_tensorflow()
+    _prepare(arguments)
     from sskeras.experiments import use
 
     run, manifest, split = arguments.run_folder, arguments.data, arguments.split
@@ -284,7 +316,7 @@ def evaluate(arguments):
 
 def predict(arguments):
     """`sskeras predict`."""
-    _load_tensorflow()
+    _prepare(arguments)
     from sskeras.experiments import use
 
     table, others = use.predict_files(arguments.run_folder, arguments.inputs)
@@ -295,7 +327,7 @@ def predict(arguments):
 
 def explain(arguments):
     """`sskeras explain`."""
-    _load_tensorflow()
+    _prepare(arguments)
     from sskeras import plots
     from sskeras.experiments import use
 
@@ -308,7 +340,7 @@ def explain(arguments):
 
 def export(arguments):
     """`sskeras export`."""
-    _load_tensorflow()
+    _prepare(arguments)
     from sskeras import export
     from sskeras.experiments import card, use
 
@@ -341,7 +373,7 @@ def serve(arguments):
 
 def demo(arguments):
     """`sskeras demo`."""
-    _load_tensorflow()
+    _prepare(arguments)
     from sskeras.experiments import demo
 
     judge = demo.Judge(arguments.run_folder)
@@ -393,6 +425,15 @@ def show(results):
     from sskeras import evaluate
 
     print(evaluate.table(results))
+
+
+def _prepare(arguments):
+    """Imports TensorFlow, and the method of one's own with which a run was trained."""
+    _load_tensorflow()
+    if arguments.method:
+        from sskeras import methods
+
+        methods.find(arguments.method)
 
 
 def _load_tensorflow():

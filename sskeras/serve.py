@@ -9,18 +9,24 @@ Reference:
 
 import base64
 import binascii
+import contextlib
 import http.server
 import json
 import re
 import signal
+import sys
 import threading
+import time
 
 import numpy as np
 
 MOST_BYTES = 32 << 20  # Of a request's body.
 MOST_AT_ONCE = 8  # Requests that compute; another one is told to come again.
-MOST_SAID = 200  # Characters of an error.
-PATIENCE = 30  # Seconds for a client to send what it announced.
+MOST_PICTURES = 256  # Of a request.
+MOST_SAID = 250  # Characters of an error.
+PATIENCE = 30  # Seconds for a client to send the whole of what it announced.
+BUSY = "Too many requests at once: try again."
+PIECE = 1 << 16  # Bytes of a body that are taken at a time.
 ROUTE = re.compile(
     r"/v1/models/(?P<name>[^/:]+)(/versions/1)?(?P<end>:predict|/metadata)?"
 )
@@ -32,6 +38,10 @@ class Refused(Exception):
     def __init__(self, status, message):
         super().__init__(message)
         self.status = status
+
+    def answer(self):
+        """Status and content of the answer; errors repeat what they were given."""
+        return self.status, {"error": str(self)[:MOST_SAID]}
 
 
 class Servable:
@@ -87,10 +97,12 @@ class Servable:
             Refused: If the request does not fit the model.
         """
         name = request.get("signature_name") or "serving_default"
-        if name not in self.signatures:
-            known = ", ".join(self.signatures)
+        known = [*self.signatures]
+        if name not in known:
             raise Refused(
-                400, f"Unknown signature_name {name!r}. Expected one of: {known}"
+                400,
+                f"Unknown signature_name {name!r:.50}. "
+                f"Expected one of: {', '.join(known)}",
             )
         signature = self.signatures[name]
         rowwise = "instances" in request
@@ -120,6 +132,11 @@ def arguments(request, specs):
     given = request.get("instances", request.get("inputs"))
     if not given or ("instances" in request) == ("inputs" in request):
         raise Refused(400, "Expected one of `instances` and `inputs`, not empty.")
+    if not isinstance(given, list | dict):
+        kind = type(given).__name__
+        raise Refused(
+            400, f"Expected a list with an entry for each picture, not {kind}."
+        )
     named = [given] if isinstance(given, dict) else given
     if all(isinstance(row, dict) and set(row) == set(specs) for row in named):
         columns = (
@@ -131,11 +148,17 @@ def arguments(request, specs):
         columns = dict.fromkeys(specs, given)
     else:
         raise Refused(400, f"Expected the inputs {', '.join(specs)} by name.")
+    lists = [column for column in columns.values() if isinstance(column, list)]
+    count = max(map(len, lists), default=0)
+    if count > MOST_PICTURES:
+        raise Refused(
+            413,
+            f"The request has {count:,} pictures. Send at most {MOST_PICTURES}.",
+        )
     try:
         return {key: tensor(columns[key], spec) for key, spec in specs.items()}
     except (TypeError, ValueError, binascii.Error) as error:
-        text = str(error)[:MOST_SAID]  # TensorFlow repeats what it was given.
-        raise Refused(400, f"This is no input for the model: {text}") from error
+        raise Refused(400, f"This is no input for the model: {error}") from error
 
 
 def tensor(value, spec):
@@ -146,8 +169,10 @@ def tensor(value, spec):
     """
     import tensorflow as tf
 
-    kind = object if spec.dtype == tf.string else None  # Bytes may end in zeros.
-    array = np.array(decoded(value), kind)  # Ragged lists are a ValueError.
+    if spec.dtype == tf.string:
+        array = np.array(decoded(value), object)  # Bytes may end in zeros.
+    else:
+        array = np.array(value)  # Ragged lists are a ValueError.
     if not spec.shape.is_compatible_with(array.shape):
         raise ValueError(f"expected the shape {spec.shape}, received {array.shape}")
     if spec.dtype.is_integer:
@@ -190,25 +215,26 @@ class Handler(http.server.BaseHTTPRequestHandler):
     timeout = PATIENCE
 
     def do_GET(self):
-        if not self.server.places.acquire(blocking=False):
-            self.send(503, {"error": "Too many requests at once: try again."})
-            return
         try:
-            self.send(200, self.answer())
+            body = self.body() if self.command == "POST" else b""
+            with self.server.place():
+                self.send(*self.outcome(body))
         except Refused as error:
-            self.send(error.status, {"error": str(error)})
-        except (ConnectionError, TimeoutError):
-            self.close_connection = True  # The client has gone.
-        except Exception as error:  # Of TensorFlow, for input that it does not take.
-            self.send(400, {"error": f"{type(error).__name__}: {error}"})
-        finally:
-            self.server.places.release()
+            self.send(*error.answer())
 
     do_POST = do_GET
 
-    def answer(self):
+    def outcome(self, body):
+        """Status and content of the answer, whatever happens."""
+        try:
+            return 200, self.answer(body)
+        except Refused as error:
+            return error.answer()
+        except Exception as error:  # Of TensorFlow, for input that it does not take.
+            return Refused(400, f"{type(error).__name__}: {error}").answer()
+
+    def answer(self, body):
         """What the request is answered with."""
-        body = self.body() if self.command == "POST" else b""
         servable = self.server.servable
         route = ROUTE.fullmatch(self.path.partition("?")[0])
         if not route or route["name"] != servable.name:
@@ -224,30 +250,58 @@ class Handler(http.server.BaseHTTPRequestHandler):
         raise Refused(405, "POST is for :predict, GET for the status and /metadata.")
 
     def body(self):
-        """The bytes of the request."""
+        """The bytes of the request. It has no place yet: they may arrive slowly."""
+        length = self.length()
+        found, end = bytearray(), time.monotonic() + PATIENCE
+        try:
+            while len(found) < length:
+                part = self.rfile.read1(min(PIECE, length - len(found)))
+                if not part:
+                    raise Refused(400, "The request is shorter than it announced.")
+                found += part
+                if not self.server.hold(len(part)):
+                    raise Refused(503, BUSY)
+                if time.monotonic() > end:
+                    raise TimeoutError
+        except TimeoutError as error:
+            message = f"The request did not arrive within {PATIENCE} seconds."
+            raise Refused(408, message) from error
+        finally:
+            self.server.hold(-len(found))
+        return bytes(found)
+
+    def length(self):
+        """The bytes that the request announces."""
         length = self.headers.get("Content-Length", "")
         if not length.isdecimal():
             raise Refused(411, "The request has no Content-Length.")
-        if int(length) > self.server.most_bytes:
+        if len(length) > 18 or int(length) > self.server.most_bytes:
             most = f"{self.server.most_bytes:,} bytes"
             raise Refused(413, f"The request has more than {most}.")
-        found = self.rfile.read(int(length))
-        if len(found) < int(length):
-            raise Refused(400, "The request is shorter than it announced.")
-        return found
+        return int(length)
 
     def send(self, status, content):
-        """Sends JSON. After an error the connection ends: a body may be left in it."""
-        data = json.dumps(content).encode()
+        """Sends JSON."""
+        self.write(status, "application/json", json.dumps(content).encode())
+
+    def write(self, status, kind, data, **headers):
+        """Sends an answer. The connection ends where a body may be left in it."""
         self.send_response(status)
-        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(data)))
-        if status != 200:
-            self.send_header("Connection", "close")
+        if status != 200 or self.unread():
+            headers["Connection"] = "close"
         if status == 503:
-            self.send_header("Retry-After", "1")
+            headers["Retry-After"] = "1"
+        for name, value in headers.items():
+            self.send_header(name, value)
         self.end_headers()
         self.wfile.write(data)
+
+    def unread(self):
+        """Whether the request has a body that nobody has read."""
+        announced = self.command == "GET" and "Content-Length" in self.headers
+        return announced or "Transfer-Encoding" in self.headers
 
     def log_message(self, form, *values):
         """Nothing: a lecture has enough to look at."""
@@ -291,10 +345,13 @@ class Server(http.server.ThreadingHTTPServer):
         most_bytes=MOST_BYTES,
         most_at_once=MOST_AT_ONCE,
     ):
+        if not 0 <= port <= 65535:
+            raise ValueError(f"The port is {port}. Expected a number from 0 to 65535.")
         self.servable = servable
         self.most_bytes = most_bytes
         self.most_at_once = most_at_once
         self.places = threading.BoundedSemaphore(most_at_once)
+        self.lock, self.arriving = threading.Lock(), 0  # Bytes of bodies.
         super().__init__((host, port), self.handler)
 
     def run(self):
@@ -308,8 +365,30 @@ class Server(http.server.ThreadingHTTPServer):
             self.finish()
 
     def finish(self):
-        """Takes no more requests, and waits for those that are being answered."""
+        """Takes no more requests, and waits a while for those that have a place."""
         self.shutdown()
+        end = time.monotonic() + PATIENCE
         for _ in range(self.most_at_once):
-            self.places.acquire()
+            self.places.acquire(timeout=max(0, end - time.monotonic()))
         self.server_close()
+
+    @contextlib.contextmanager
+    def place(self):
+        """One of the places of requests that compute."""
+        if not self.places.acquire(blocking=False):
+            raise Refused(503, BUSY)
+        try:
+            yield
+        finally:
+            self.places.release()
+
+    def hold(self, count):
+        """Counts bytes of bodies that arrive: is there room for them?"""
+        with self.lock:
+            self.arriving += count
+            return self.arriving <= self.most_at_once * self.most_bytes
+
+    def handle_error(self, request, client_address):
+        """Prints what went wrong, unless the client has gone."""
+        if not isinstance(sys.exception(), ConnectionError | TimeoutError):
+            super().handle_error(request, client_address)

@@ -21,7 +21,7 @@ import numpy as np
 import odd_pictures
 import pytest
 from PIL import Image
-from pydicom.uid import DeflatedExplicitVRLittleEndian
+from pydicom.uid import DeflatedExplicitVRLittleEndian, JPEGBaseline8Bit
 
 from data_tools import manifest, store
 from data_tools.__main__ import main
@@ -206,6 +206,31 @@ def test_a_small_file_does_not_inflate_without_limit(films, tmp_path):
     found, peak = memory_of(films, tmp_path / "out")
     assert found["normal/bomb.dcm"]["reason"] == "too-large"
     assert peak < 1000, peak
+
+
+def many_scans(picture):
+    """A JPEG file that draws the last part of its picture a hundred times more."""
+    content = odd_pictures.encoded(picture, "JPEG", progressive=True)
+    last = content[content.rindex(b"\xff\xda") : -2]
+    return content[:-2] + last * 100 + content[-2:]
+
+
+def test_pictures_that_take_too_long_are_refused(films, run, tmp_path):
+    grey = odd_pictures.drawn()
+    scans = many_scans(Image.fromarray(grey))
+    baseline = {"syntax": JPEGBaseline8Bit, "frame": scans}
+    pictures = {
+        "scans.jpg": scans,
+        "scans.dcm": odd_pictures.dicom(grey, **baseline),
+        "long.png": odd_pictures.encoded(Image.new("1", (65_536, 16)), "PNG"),
+    }
+    for name, content in pictures.items():
+        (films / "normal" / name).write_bytes(content)
+    source = f"mine=folders:{films}"
+    assert run("build", "--source", source, "--out", tmp_path / "out", *SMALL)[0] == 0
+    found = read_ledger(tmp_path / "out")
+    reasons = [found[f"normal/{name}"]["reason"] for name in pictures]
+    assert reasons == ["too-large"] * 3
 
 
 @linux
@@ -448,6 +473,22 @@ def test_a_pipe_is_not_waited_for(films, what, tmp_path):
     assert in_a_process(*command, timeout=3).returncode in (1, 2)
 
 
+NOTES = {
+    "split.json": ("verify",),
+    "shards.json": ("verify",),
+    "phantom.json": ("phantom", "--count", "80", "--out"),
+}
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs pipes")
+@pytest.mark.parametrize("name", NOTES)
+def test_a_pipe_for_a_note_is_not_waited_for(films, name):
+    (films / "manifest.csv").write_text("".join(lines_of(films)))
+    os.mkfifo(films / name)
+    done = in_a_process(*NOTES[name], films)
+    assert done.returncode == 2 and name in done.stderr
+
+
 def test_a_manifest_that_is_not_there_is_named(run, tmp_path):
     status, _, error = run(
         "build", "--source", f"mine=manifest:{tmp_path / 'no.csv'}", "--dry-run"
@@ -588,6 +629,33 @@ def test_a_note_of_another_shape_is_refused(films, text, run):
     assert status == 2 and "list.split.json" in error
 
 
+@pytest.mark.parametrize("name", ["split.json", "shards.json", "phantom.json"])
+def test_a_note_of_many_brackets_is_refused(films, name, run):
+    (films / "manifest.csv").write_text("".join(lines_of(films)))
+    (films / name).write_text("[" * 100_000)
+    commands = {
+        "split.json": [("verify", films), ("split", films, "--out", "other.csv")],
+        "shards.json": [("verify", films), ("shards", films, "--out", films)],
+        "phantom.json": [("phantom", "--count", "80", "--out", films)],
+    }
+    for command in commands[name]:
+        status, _, error = run(*command)
+        assert status == 2 and f"{name}: expected JSON" in error, error
+
+
+def test_a_mapping_of_many_brackets_is_refused(films, run, tmp_path):
+    (films / "stage_2_train_images").mkdir()
+    (films / "stage_2_train_labels.csv").write_text("patientId,Target\na,0\n")
+    (films / "stage_2_detailed_class_info.csv").write_text(
+        "patientId,class\na,Normal\n"
+    )
+    mapping = films / "pneumonia-challenge-dataset-mappings_2018.json"
+    mapping.write_text("[" * 100_000)
+    command = ("build", "--source", f"rsna={films}", "--out", tmp_path / "out")
+    status, _, error = run(*command, *SMALL)
+    assert status == 2 and mapping.name in error
+
+
 # Interruptions
 
 
@@ -600,6 +668,7 @@ def damage(text, how):
         "garbage": "#&%\n",
         "a number": "3\n",
         "an object": "{}\n",
+        "brackets": "[" * 100_000 + "\n",
         "zeros": "\0" * 40 + "\n",
         "no entry": json.dumps([*key, None]) + "\n",
         "a long entry": json.dumps([*key, [*entry, 1]]) + "\n",
@@ -621,7 +690,7 @@ def damage(text, how):
 
 RECOVERS = ["half a line", "zeros at the end", "windows", "twice an original"]
 SPOILED = ["garbage", "a number", "an object", "zeros", "no entry", "a long entry"]
-SPOILED += ["a list as key", "empty", "half the settings", "another thing"]
+SPOILED += ["brackets", "a list as key", "empty", "half the settings", "another thing"]
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from small_methods import new
 
 from data_tools import phantom
 from sskeras.experiments.checkpoint import Checkpoint, state
+from sskeras.experiments.folder import room_in
 
 
 @pytest.fixture(scope="module")
@@ -74,6 +75,21 @@ def test_of_a_damaged_checkpoint_the_one_before_is_used(model, checkpoints):
         assert (epoch == 1) == any("The one before it is used" in str(w) for w in said)
         used_before += epoch == 1
     assert used_before >= 50
+
+
+def test_a_damaged_checkpoint_does_not_take_the_place_of_the_one_before(
+    model, checkpoints
+):
+    checkpoint, states = checkpoints
+    checkpoint.path.write_bytes(checkpoint.path.read_bytes()[:-30])
+    again = Checkpoint(checkpoint.path, [])
+    again.set_model(model)
+    with pytest.warns(UserWarning, match="The one before it is used"):
+        again.restore(model)
+    again.on_epoch_end(1, {"loss": 1})
+    checkpoint.path.unlink()  # As if killed before the last renaming.
+    epoch, found = restored(model, checkpoint)
+    assert epoch == 1 and same(found, states[0])
 
 
 def test_killed_between_two_renamings_the_one_before_is_used(model, checkpoints):
@@ -167,3 +183,13 @@ def test_a_run_goes_on_after_the_disk_was_full(tmp_path):
     for name in ("history.csv", "predictions.csv"):
         one, other = (pd.read_csv(folder / name) for folder in (whole, out))
         pd.testing.assert_frame_equal(one, other, check_exact=True)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+def test_no_room_for_results_is_said(tmp_path):
+    with pytest.raises(OSError, match="no room for the results .*The training is kept"):
+        with room_in(tmp_path), open("/dev/full", "w") as file:
+            file.write("x" * 100_000)
+    with pytest.raises(FileNotFoundError):
+        with room_in(tmp_path):
+            open(tmp_path / "nothing")

@@ -1,6 +1,9 @@
 """The commands as a user types them, in processes of their own."""
 
 import json
+import os
+import shutil
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +17,7 @@ from PIL import Image
 from data_tools import phantom
 from sskeras import cli
 from sskeras.experiments import run_report, use
+from sskeras.experiments.folder import write_json
 from sskeras.experiments.settings import PRESETS
 
 ROOT = Path(__file__).parents[1]
@@ -89,6 +93,13 @@ def test_a_model_loads_in_a_fresh_process(trained):
     command = [sys.executable, "-c", code, str(out / "model.keras")]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert "('normal', 'pneumonia', 'covid-19')" in done.stdout, done.stderr
+
+
+def test_a_terminal_may_know_few_letters(trained):
+    line = [sys.executable, "-m", "sskeras.cli", "compare", trained[0]]
+    environment = {"PYTHONPATH": str(ROOT), "PATH": "", "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(line, capture_output=True, text=True, env=environment)
+    assert "Accuracy" in done.stdout and not done.returncode, done.stderr
 
 
 def test_compare_shows_runs_side_by_side(trained):
@@ -226,6 +237,12 @@ def test_export(trained, tmp_path):
         (["--class-weight", "1", "2"], "each of the 3 classes"),
         (["--batch-size", "0"], "batch_size"),
         (["--epochs", "0"], "epochs"),
+        (["--ramp-up", "inf"], "`ramp_up` must be finite"),
+        (["--seed", str(2**32)], "`seed` from 0 to 4,294,967,295"),
+        (["--seed", "-1"], "`seed` from 0"),
+        (["--method", ".x:y"], "Cannot load the method '.x:y'"),
+        (["--image-size", "1000000"], "allocate"),
+        (["--filters", "1000000000", "8"], "OOM"),
     ],
 )
 def test_wrong_options_have_one_clear_line(films, tmp_path, arguments, message, capsys):
@@ -235,6 +252,89 @@ def test_wrong_options_have_one_clear_line(films, tmp_path, arguments, message, 
     printed = capsys.readouterr().err
     assert "sskeras: error: " in printed and message in printed
     assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    "words, message",
+    [
+        ("train --set unsupervised_weight=1j", "expected a number"),
+        ("train --set unsupervised_weight={1,2}", "expected a number"),
+        ("train --set unsupervised_weight=1e999", "expected a number"),
+        ("train --workers 0", "a number from 1"),
+        ("reproduce table3 --jobs -1", "a number from 1"),
+        ("reproduce table3 --seeds 5-3", "seeds such as"),
+        ("reproduce table3 --seeds 0-300000000000", "seeds such as"),
+        ("reproduce table3 --seeds 0-3000", "seeds such as"),
+        ("reproduce table3 --seeds 1-2-3", "seeds such as"),
+    ],
+)
+def test_options_that_cannot_be_read_are_said(words, message, capsys):
+    with pytest.raises(SystemExit):
+        cli.parse(words.split())
+    assert message in capsys.readouterr().err
+
+
+def test_a_deep_argument_stays_text():
+    deep = "-" * 20_000 + "1"
+    line = ["train", "--data", "x", "--out", "y", "--set", f"alpha={deep}"]
+    assert cli.parse(line).set == [("alpha", deep)]
+
+
+def test_no_class_takes_the_name_of_a_column(films, tmp_path, capsys):
+    text = films.read_text("utf-8").replace("pneumonia", "image")
+    (films.parent / "odd.csv").write_text(text, "utf-8")
+    line = ["train", "--data", str(films.parent / "odd.csv"), *TRAIN]
+    assert cli.main([*line, "--out", str(tmp_path / "run")]) == 1
+    assert "No class may be called image" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["device", "pipe"])
+def test_only_files_are_replaced(trained, films, tmp_path, capsys, name):
+    kind = {"device": stat.S_IFCHR, "pipe": stat.S_IFIFO}[name]
+    try:
+        os.mknod(tmp_path / "out", kind | 0o600, os.makedev(1, 3))
+    except PermissionError:
+        pytest.skip("needs a user who may make devices")
+    line = ["evaluate", str(trained[0]), "--data", str(films)]
+    assert cli.main([*line, "--out", str(tmp_path / "out")]) == 1
+    assert "is a device or pipe: name a file" in capsys.readouterr().err
+    assert stat.S_IFMT((tmp_path / "out").stat().st_mode) == kind
+
+
+def test_nothing_is_written_through_a_link(tmp_path):
+    (tmp_path / "victim").write_text("whole")
+    (tmp_path / ".partial.x.json").symlink_to("victim")
+    write_json(tmp_path / "x.json", {})
+    assert (tmp_path / "victim").read_text() == "whole"
+    assert (tmp_path / "x.json").read_text() == "{}\n"
+
+
+@pytest.mark.parametrize("name", ["settings.json", "metrics.json"])
+def test_a_pipe_in_a_run_is_said(trained, tmp_path, capsys, name):
+    run = shutil.copytree(trained[0], tmp_path / "run")
+    (run / name).unlink()
+    os.mkfifo(run / name)
+    assert cli.main(["compare", str(run)]) == 1
+    assert f"{name}' is no file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("content", [{}, {"settings": 5}, {"settings": {}}])
+def test_damaged_scores_make_no_card(trained, tmp_path, capsys, content):
+    run = shutil.copytree(trained[0], tmp_path / "run")
+    write_json(run / "metrics.json", content)
+    out = tmp_path / "card.md"
+    line = ["export", str(run), "--format", "card", "--out", str(out)]
+    assert cli.main(line) == 1 and not out.exists()
+    assert "metrics.json' is damaged" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("method", [5, None, [], {}, True])
+def test_a_damaged_method_is_said(trained, tmp_path, capsys, method):
+    run = shutil.copytree(trained[0], tmp_path / "run")
+    write_json(run / "settings.json", {"method": method})
+    line = ["explain", str(run), str(run / "confusion_matrix.png")]
+    assert cli.main([*line, "--out", str(tmp_path / "x.png")]) == 1
+    assert "Unknown method" in capsys.readouterr().err
 
 
 def test_options_change_a_preset_wherever_they_stand():
@@ -280,8 +380,13 @@ def test_a_method_of_your_own(films, tmp_path):
     assert not done.returncode, done.stderr
     script = "from sskeras.cli import main; import sys; sys.exit(main())"
     command = [sys.executable, "-P", "-c", script, "evaluate", "run", "--data", films]
+    command += ["--method", "mine:Mine"]
     environment = {"PYTHONPATH": str(ROOT), "PATH": ""}
     done = subprocess.run(
         command, cwd=tmp_path, capture_output=True, text=True, env=environment
     )
     assert not done.returncode and "Accuracy" in done.stdout, done.stderr
+    (tmp_path / "mine.py").write_text("open('pwned', 'w')")
+    done = sskeras("evaluate", "run", "--data", films, cwd=tmp_path)
+    assert "import it first: `--method mine:Mine` does so" in done.stderr
+    assert done.returncode == 1 and not (tmp_path / "pwned").exists()

@@ -20,7 +20,8 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 
-from data_tools import phantom
+from data_tools import phantom, pictures
+from sskeras.experiments.demo import Judge
 
 pytestmark = pytest.mark.slow
 CLI = [sys.executable, "-m", "sskeras.cli"]
@@ -111,6 +112,25 @@ def test_what_is_no_film_is_said(address, content):
 def test_other_addresses_are_refused(address):
     with pytest.raises(urllib.error.HTTPError, match="404"):
         urllib.request.urlopen(f"{address}etc/passwd")
+
+
+def test_films_take_turns_from_their_first_byte(run):
+    judge = Judge(run)
+    with concurrent.futures.ThreadPoolExecutor(1) as others:
+        with judge.lock:
+            answer = others.submit(judge.answer, "film.png", b"no film")
+            assert not concurrent.futures.wait([answer], 0.5).done
+        with pytest.raises(pictures.PictureError):
+            answer.result()
+
+
+@pytest.mark.parametrize("scores", [{}, {"trust": None}, {"trust": {"conformal": {}}}])
+def test_a_damaged_report_is_named(run, tmp_path, scores):
+    shutil.copytree(run, tmp_path / "run")
+    path = tmp_path / "run" / "report" / "scores.json"
+    path.write_text(json.dumps(scores))
+    with pytest.raises(ValueError, match="scores.json' is damaged"):
+        Judge(tmp_path / "run")
 
 
 def browser():

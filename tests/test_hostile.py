@@ -106,6 +106,15 @@ def test_code_within_a_layer_is_not_run(tmp_path, monkeypatch):
     assert not Path("pwned").exists()
 
 
+def test_a_saved_model_within_a_model_is_not_loaded(tmp_path, monkeypatch):
+    """It is a program."""
+    monkeypatch.chdir(tmp_path)
+    tiny().export("program", verbose=False)
+    keras.Sequential([keras.layers.TFSMLayer("program")]).save("model.keras")
+    with pytest.raises(ValueError, match="no model that sskeras can load"):
+        sskeras.load_model("model.keras")
+
+
 @pytest.mark.parametrize(
     "entry",
     [

@@ -193,11 +193,21 @@ def test_what_a_killed_run_began_to_write_is_no_obstacle(tmp_path):
     folder = RunFolder(tmp_path / "run")
     (folder.path / ".partial.saved_model.x").mkdir(parents=True)
     (folder.path / ".partial.settings.json").write_text("half")
-    folder.check({"seed": 0})
-    folder.start({"seed": 0})
+    with folder.started({"seed": 0}):
+        pass
     assert [path.name for path in folder.path.iterdir()] == ["settings.json"]
     with pytest.raises(FileExistsError, match="seed: 0 there, 1 here"):
         folder.check({"seed": 1})
+
+
+def test_two_processes_do_not_share_a_folder(tmp_path):
+    with RunFolder(tmp_path / "run").started({"seed": 0}):
+        with pytest.raises(FileExistsError, match="Another process is training in"):
+            with RunFolder(tmp_path / "run").started({"seed": 0}):
+                pass
+    with pytest.raises(FileExistsError, match="seed: 0 there, 1 here"):
+        with RunFolder(tmp_path / "run").started({"seed": 1}):
+            pass
 
 
 @pytest.mark.slow
@@ -361,7 +371,8 @@ def test_settings_that_make_no_sense_are_refused(manifest, message):
 def test_an_interrupted_run_from_before_a_setting_existed_goes_on(tmp_path, manifest):
     content = settings(manifest).to_json()
     folder = RunFolder(tmp_path / "run")
-    folder.start({name: v for name, v in content.items() if name != "network"})
+    with folder.started({n: v for n, v in content.items() if n != "network"}):
+        pass
     folder.check(content)
     with pytest.raises(FileExistsError, match="network: '' there, 'resnet' here"):
         folder.check(content | {"network": "resnet"})

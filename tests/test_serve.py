@@ -2,9 +2,12 @@
 
 import base64
 import concurrent.futures
+import contextlib
 import http.client
 import json
 import signal
+import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -17,9 +20,9 @@ import tensorflow as tf
 import yaml
 from small_methods import SHAPE, new
 
-from sskeras import export
+from sskeras import export, serve
 from sskeras.experiments.workers import free_ports
-from sskeras.serve import Servable, Server
+from sskeras.serve import Refused, Servable, Server
 
 EXAMPLES = Path(__file__).parents[1] / "tutorials" / "serving"
 PREDICT = "/v1/models/films:predict"
@@ -40,11 +43,25 @@ def films():
 
 
 @pytest.fixture(scope="module")
-def server(folder):
-    found = Server(Servable(folder, "films"), port=0, most_bytes=100_000)
-    threading.Thread(target=found.serve_forever).start()
-    yield found
-    found.finish()
+def servable(folder):
+    return Servable(folder, "films")
+
+
+@contextlib.contextmanager
+def started(servable, **limits):
+    """A server that answers."""
+    server = Server(servable, port=0, **limits)
+    threading.Thread(target=server.serve_forever).start()
+    try:
+        yield server
+    finally:
+        server.finish()
+
+
+@pytest.fixture(scope="module")
+def server(servable):
+    with started(servable, most_bytes=100_000) as found:
+        yield found
 
 
 @pytest.fixture
@@ -142,7 +159,11 @@ def test_a_bad_picture_is_said_and_the_others_are_answered(ask, films):
         ({}, "instances"),
         ({"instances": []}, "instances"),
         ({"instances": [1], "inputs": [1]}, "instances"),
+        ({"instances": 5}, "Expected a list with an entry for each picture, not int"),
+        ({"inputs": True}, "Expected a list with an entry for each picture, not bool"),
         ({"instances": [1], "signature_name": "x"}, "Unknown signature_name 'x'"),
+        ({"instances": [1], "signature_name": [1]}, "Unknown signature_name [1]"),
+        ({"instances": [1], "signature_name": "x" * 9000}, "one of: serv"),
         ({"instances": [{"b64": "%"}], "signature_name": "serve_bytes"}, "no input"),
         ({"instances": [{"b65": ""}], "signature_name": "serve_bytes"}, "no input"),
         ({"instances": [[1, 2], [3]]}, "no input"),
@@ -151,7 +172,8 @@ def test_a_bad_picture_is_said_and_the_others_are_answered(ask, films):
         ({"instances": [[[[-1]]]]}, "whole numbers in 0-255"),
         ({"instances": [[[[0.5]]]]}, "whole numbers in 0-255"),
         ({"instances": [[[[10**30]]]]}, "no input"),
-        ({"instances": "abc"}, "no input"),
+        ({"instances": "abc"}, "Expected a list"),
+        ({"instances": [1] * 256}, "expected the shape"),
     ],
 )
 def test_a_wrong_request_is_an_error_with_a_message(ask, content, message):
@@ -170,6 +192,9 @@ def test_a_wrong_request_is_an_error_with_a_message(ask, content, message):
         (PREDICT, None, "GET", None, 405),
         ("/v1/models/films", {}, None, None, 405),
         (PREDICT, b" " * 100_001, None, None, 413),
+        (PREDICT, None, "POST", {"Content-Length": "9" * 5000}, 413),
+        (PREDICT, {"instances": [1] * 257}, None, None, 413),
+        (PREDICT, {"inputs": {"pictures": [[]] * 257}}, None, None, 413),
         (PREDICT, None, "POST", {"Content-Length": "x"}, 411),
     ],
 )
@@ -178,24 +203,118 @@ def test_other_ways_are_refused(ask, path, content, method, headers, expected):
     assert status == expected and found["error"]
 
 
-def test_one_too_many_is_told_to_come_again(folder, films):
-    server = Server(Servable(folder, "films"), port=0, most_at_once=1)
-    threading.Thread(target=server.serve_forever).start()
-    slow = http.client.HTTPConnection("localhost", server.server_port)
-    slow.putrequest("POST", PREDICT)
-    slow.putheader("Content-Length", "100")
-    slow.endheaders(b"{")  # The rest of it keeps others waiting.
-    try:
-        while server.places._value:  # A look: to take it would refuse the other one.
-            time.sleep(0.01)
-        line = http.client.HTTPConnection("localhost", server.server_port)
-        line.request("GET", "/v1/models/films")
-        answer = line.getresponse()
+def test_an_error_repeats_little_of_what_it_was_given():
+    status, content = Refused(400, "x" * 9000).answer()
+    assert status == 400 and len(content["error"]) < 300
+
+
+def status_of(server):
+    """The answer to a client that asks whether the model is there."""
+    line = http.client.HTTPConnection("localhost", server.server_port, timeout=60)
+    line.request("GET", "/v1/models/films")
+    answer = line.getresponse()
+    line.close()
+    return answer
+
+
+def test_one_too_many_is_told_to_come_again(servable):
+    with started(servable, most_at_once=1) as server, server.place():
+        answer = status_of(server)
         assert answer.status == 503 and answer.headers["Retry-After"] == "1"
-        line.close()
-    finally:
+
+
+def announced(server, length, part):
+    """A client that has sent a part of what it announced."""
+    client = http.client.HTTPConnection("localhost", server.server_port, timeout=10)
+    client.putrequest("POST", PREDICT)
+    client.putheader("Content-Length", str(length))
+    client.endheaders(part)
+    return client
+
+
+def test_a_slow_client_has_no_place_and_must_end_in_time(servable, monkeypatch):
+    monkeypatch.setattr(serve, "PATIENCE", 0.5)
+    with started(servable, most_at_once=1) as server:
+        slow = announced(server, 100, b"{")
+        time.sleep(0.2)
+        assert status_of(server).status == 200
+        time.sleep(0.4)
+        slow.send(b"}")
+        assert slow.getresponse().status == 408
         slow.close()
-        server.finish()
+
+
+def test_bodies_that_arrive_have_room_for_some(servable):
+    with started(servable, most_at_once=1, most_bytes=900) as server:
+        first = announced(server, 900, bytes(600))
+        while server.arriving < 600:
+            time.sleep(0.01)
+        second = announced(server, 900, bytes(600))
+        assert second.getresponse().status == 503
+        first.send(bytes(300))
+        assert b"no JSON" in first.getresponse().read()
+        assert server.arriving == 0
+        first.close()
+        second.close()
+
+
+def test_a_request_without_an_end_does_not_keep_the_server(servable, monkeypatch):
+    monkeypatch.setattr(serve, "PATIENCE", 0.2)
+    server = Server(servable, port=0)
+    threading.Thread(target=server.serve_forever).start()
+    with server.place():
+        ending = threading.Thread(target=server.finish, daemon=True)
+        ending.start()
+        ending.join(5)
+        assert not ending.is_alive()
+
+
+@pytest.mark.parametrize(
+    "head, body",
+    [
+        ("Content-Length: 5", "hello"),
+        ("Transfer-Encoding: chunked", "5\r\nhello\r\n0\r\n\r\n"),
+    ],
+)
+def test_a_body_that_nobody_reads_is_no_request(server, head, body):
+    request = f"GET /v1/models/films HTTP/1.1\r\n{head}\r\n\r\n{body}"
+    with socket.create_connection(("localhost", server.server_port), 10) as line:
+        line.sendall(request.encode())
+        with contextlib.suppress(ConnectionError):
+            answer = line.recv(1 << 16)
+            while part := line.recv(1 << 16):
+                answer += part
+    assert answer.count(b"HTTP/1.1 ") == 1 and b"200 OK" in answer
+    assert b"Connection: close" in answer
+
+
+@pytest.mark.parametrize("start", ["GET /v1", f"POST {PREDICT} HTTP/1.1\r\n\r\n"])
+def test_a_client_that_goes_away_is_passed_over(server, capsys, start):
+    for _ in range(5):
+        line = socket.create_connection(("localhost", server.server_port))
+        line.sendall(start.encode())
+        reset = struct.pack("ii", 1, 0)
+        line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, reset)
+        line.close()
+    assert status_of(server).status == 200
+    for thread in threading.enumerate():
+        if "process_request" in thread.name:
+            thread.join(5)
+    assert capsys.readouterr().err == ""
+
+
+def test_other_errors_are_printed(server, capsys):
+    try:
+        raise KeyError("surprise")
+    except KeyError:
+        server.handle_error(None, ("localhost", 1))
+    assert "surprise" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("port", [-1, 70_000])
+def test_a_port_that_is_none_is_said(port):
+    with pytest.raises(ValueError, match=f"{port}. Expected a number"):
+        Server(None, port=port)
 
 
 def test_many_clients_get_the_answers_of_one(ask, films):

@@ -214,6 +214,13 @@ def write_picture(path, kind):
         grey.save(path, "TIFF")
     elif kind == "cmyk":
         grey.convert("CMYK").save(path, "JPEG")
+    elif kind == "scans":
+        grey.save(whole, "JPEG", progressive=True)
+        content = whole.read_bytes()
+        last = content[content.rindex(b"\xff\xda") : -2]
+        path.write_bytes(content[:-2] + last * 100 + content[-2:])
+    elif kind == "long":
+        Image.new("1", (65_536, 1)).save(path, "PNG")
     elif kind == "empty":
         path.touch()
     elif kind != "missing":
@@ -221,7 +228,10 @@ def write_picture(path, kind):
         path.write_bytes(whole.read_bytes()[:1500])
 
 
-@pytest.mark.parametrize("kind", ["tiff", "cmyk", "empty", "missing", "png", "jpeg"])
+KINDS = ["tiff", "cmyk", "scans", "long", "empty", "missing", "png", "jpeg"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_what_training_cannot_read_is_refused_with_its_row(tmp_path, kind):
     Image.new("L", (20, 20)).save(tmp_path / "a.png")
     write_picture(tmp_path / "b.png", kind)
@@ -289,6 +299,70 @@ def test_verify_names_missing_cut_and_unknown_shards(packed, tmp_path):
     change(folder, 17, shard="other.tfrecord")
     problems = shards.verify(folder)
     assert "other.tfrecord: row 19 names it, shards.json does not" in problems
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{}",
+        "[]",
+        '{"files": 5}',
+        '{"files": {"a": {}}}',
+        '{"files": {"a": 5}}',
+        '{"files": {"a": {"records": 1, "bytes": "1", "sha256": ""}}}',
+    ],
+)
+def test_verify_names_a_damaged_note(packed, tmp_path, text):
+    folder = copy(packed, tmp_path / "damaged")
+    (folder / "shards.json").write_text(text)
+    with pytest.raises(ValueError, match=r"shards\.json: expected .* pack the pict"):
+        shards.verify(folder)
+
+
+@pytest.mark.parametrize(
+    "name", ["../secret", "/dev/null", "a/../secret", "..", "", "a"]
+)
+def test_verify_opens_nothing_but_files_of_the_folder(packed, tmp_path, name):
+    folder = copy(packed, tmp_path / "shards")
+    (tmp_path / "secret").write_text("secret")
+    (folder / "a").mkdir()
+    note = json.loads((folder / "shards.json").read_text())
+    note["files"][name] = {"records": 0, "bytes": 0, "sha256": ""}
+    (folder / "shards.json").write_text(json.dumps(note))
+    (problem,) = shards.verify(folder)
+    assert problem.startswith(f"{name}: ") and "sha256" not in problem
+    assert "no file of the folder" in problem or "a folder, a pipe" in problem
+
+
+@pytest.mark.parametrize("column", ["offset", "length"])
+@pytest.mark.parametrize("value", ["9" * 25, "1" + "0" * 17, "-1"])
+def test_verify_names_the_row_of_an_impossible_place(packed, tmp_path, column, value):
+    folder = copy(packed, tmp_path / "shards")
+    row = change(folder, 17, **{column: value})
+    problems = shards.verify(folder)
+    start = f"{row['shard']}: row 19 ({row['image']}) is at byte "
+    assert any(problem.startswith(start) for problem in problems)
+
+
+def test_verify_refuses_a_manifest_without_places(packed, films, tmp_path):
+    folder = copy(packed, tmp_path / "shards")
+    change(folder, 17, offset="x")
+    with pytest.raises(ValueError, match=r"manifest\.csv, row 19: .*'x'"):
+        shards.verify(folder)
+    manifest.write(folder / "manifest.csv", manifest.read(films))
+    with pytest.raises(ValueError, match=r"manifest\.csv: expected the columns shard"):
+        shards.verify(folder)
+
+
+def test_a_number_too_large_for_the_report_is_an_error(films, tmp_path, capsys):
+    command = ["shards", str(films), "--out", str(tmp_path)]
+    assert main(command) == 0
+    note = json.loads((tmp_path / "shards.json").read_text())
+    next(iter(note["files"].values()))["bytes"] = 10**400
+    (tmp_path / "shards.json").write_text(json.dumps(note))
+    with pytest.raises(SystemExit, match="2"):
+        main(command)
+    assert "too large" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("channels", [1, 3])

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -17,6 +18,12 @@ from data_tools import phantom
 from sskeras.experiments import workers
 
 pytestmark = pytest.mark.slow
+
+
+def tf_config(addresses, index, kind="worker"):
+    task = {"type": kind, "index": index}
+    return json.dumps({"cluster": {kind: addresses}, "task": task})
+
 
 PAGE = Path(workers.__file__).parents[1].joinpath("distributed.md").read_text("utf-8")
 COMMAND = [sys.executable, "-m", "sskeras.cli", "train"]
@@ -61,7 +68,7 @@ def test_two_workers_equal_one_and_go_on_after_a_loss(films, tmp_path):
     for index in (0, 1):
         lost = lose_a_worker(line, two, index)
         assert f"Worker {index} of 2 was ended by SIGKILL" in lost
-        assert "Repeat the command to go on after the last whole epoch" in lost
+        assert "repeat the command to go on after the last whole epoch" in lost
         assert not (two / "metrics.json").exists()
     done = run(line)
     assert not done.returncode, done.stderr
@@ -75,16 +82,36 @@ def test_two_workers_equal_one_and_go_on_after_a_loss(films, tmp_path):
     ]
     assert replicas == [1, 2]
     assert (two / "saved_model").exists()
+    written = (two / "metrics.json").stat()
+    done = run(line)  # As a scheduler does that restarts whatever ends.
+    assert not done.returncode and "Accuracy" in done.stdout, done.stderr
+    assert (two / "metrics.json").stat() == written
 
 
-def lose_a_worker(line, out, index):
-    """Kills one once an epoch is done; returns what the command said then."""
+def test_two_workers_have_a_teacher(films, tmp_path):
+    line = command(films, tmp_path / "out", 1, "--workers", "2")
+    done = run([*line, "--method", "supervised", "--teacher", "supervised"])
+    assert not done.returncode, done.stderr
+    assert (tmp_path / "out" / "teacher" / "metrics.json").exists()
+
+
+def test_a_worker_that_is_halted_ends_all(films, tmp_path):
+    """It hears no signal but SIGKILL."""
+    out = tmp_path / "out"
+    said = lose_a_worker(
+        command(films, out, 1000, "--workers", "2"), out, 1, signal.SIGSTOP
+    )
+    assert workers.LOST in said
+
+
+def lose_a_worker(line, out, index, number=signal.SIGKILL):
+    """Signals to one once an epoch is done; returns what the command said then."""
     before = checkpoint(out)
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     process = subprocess.Popen(line, **pipes)
     eventually(lambda: checkpoint(out) != before or process.poll() is not None, 300)
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text()
-    os.kill(int(children.split()[index]), signal.SIGKILL)
+    os.kill(int(children.split()[index]), number)
     _, printed = process.communicate(timeout=60)
     assert process.returncode == 1
     return printed
@@ -107,6 +134,27 @@ def test_of_two_machines_one_is_lost_and_both_begin_again(films, tmp_path):
         assert machines[1 - index].returncode == 1 and workers.LOST in said, said
     printed, _ = machines[0].communicate()
     assert "Taking up the run after epoch" in printed
+
+
+def test_the_end_of_the_first_machine_while_it_scores_is_said(films, tmp_path):
+    out = tmp_path / "out"
+    first, second = start_two(films, out, 1)
+    eventually((out / "history.csv").exists, 300)
+    first.kill()
+    _, said = second.communicate(timeout=120)
+    assert second.returncode == 1 and workers.LOST in said, said
+
+
+def test_a_worker_ends_when_it_is_asked_to(films, tmp_path):
+    """TensorFlow would take the signal for a warning."""
+    out = tmp_path / "out"
+    machines = start_two(films, out, 1000)
+    eventually(lambda: checkpoint(out), 300)
+    for process in machines:
+        process.terminate()
+    for process in machines:
+        process.communicate(timeout=20)
+        assert process.returncode == -signal.SIGTERM
 
 
 def start_two(films, out, epochs, *options_of_the_second):
@@ -159,8 +207,51 @@ def eventually(condition, seconds=60):
     return found
 
 
+def one_of_two(monkeypatch):
+    """Sets TF_CONFIG; returns the ports of this worker and of the other."""
+    ports = workers.free_ports(2)
+    addresses = [f"localhost:{port}" for port in ports]
+    monkeypatch.setenv("TF_CONFIG", in_cluster(0, addresses)["TF_CONFIG"])
+    return ports
+
+
+def test_a_worker_that_is_not_started_is_named(monkeypatch, capsys):
+    _, other = one_of_two(monkeypatch)
+    with pytest.raises(RuntimeError, match=f"localhost:{other} did not answer within"):
+        workers.meet(patience=0.5)
+    assert f"Waiting for localhost:{other}" in capsys.readouterr().out
+
+
+def test_a_port_that_is_taken_is_named(monkeypatch):
+    port, _ = one_of_two(monkeypatch)
+    with socket.create_server(("", port)):
+        with pytest.raises(OSError, match=f"Cannot listen to port {port}"):
+            workers.meet()
+
+
+def test_workers_are_named_once(monkeypatch):
+    one_of_two(monkeypatch)
+    with pytest.raises(ValueError, match="leave --workers out"):
+        workers.launch(2)
+
+
 @pytest.mark.parametrize(
-    "text", ["no json", '{"cluster": {}}', '{"task": {"index": 0}}']
+    "text",
+    [
+        "no json",
+        "null",
+        "[]",
+        "0",
+        '{"cluster": {}}',
+        '{"task": {"index": 0}}',
+        tf_config(["a:1", "b:1"], 2),
+        tf_config(["a:1", "b:1"], -1),
+        tf_config(["a:1", "b:1"], 0.7),
+        tf_config(["a:1", "a:1"], 0),
+        tf_config(["a", "b"], 0),
+        tf_config("a:1,b:1", 0),
+        tf_config(["a:1", "b:1"], 0, "ps"),
+    ],
 )
 def test_a_wrong_tf_config_is_said(monkeypatch, text):
     monkeypatch.setenv("TF_CONFIG", text)
@@ -199,9 +290,7 @@ def blocks(language):
 
 def in_cluster(index, addresses):
     """An environment with TF_CONFIG."""
-    task = {"type": "worker", "index": index}
-    content = {"cluster": {"worker": addresses}, "task": task}
-    return os.environ | {"TF_CONFIG": json.dumps(content)}
+    return os.environ | {"TF_CONFIG": tf_config(addresses, index)}
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ def run(arguments):
     path = shards.write(
         arguments.manifest, arguments.out, arguments.shard_size * 2**20, arguments.seed
     )
-    files = shard_checks.read_note(arguments.out)["files"].values()
+    files = shard_checks.read_files(arguments.out).values()
     print(
         f"{sum(file['records'] for file in files):,} pictures in {len(files)} files, "
         f"{sum(file['bytes'] for file in files) / 2**20:,.1f} MiB"

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 MAX_PIXELS = 100_000_000
+MAX_SIDE = 65_535  # of a JPEG file
+MAX_SCANS = 100  # as libtiff allows within a TIFF file
 MIN_SIDE = 16
 
 
@@ -54,10 +56,17 @@ class Film:
 
 def check_size(width, height):
     """Raises PictureError unless a film may be this large; call before decoding."""
-    if width * height > MAX_PIXELS:
+    if width * height > MAX_PIXELS or max(width, height) > MAX_SIDE:
         raise PictureError("too-large", f"{width}x{height} pixels")
     if min(width, height) < MIN_SIDE:
         raise PictureError("too-small", f"{width}x{height} pixels")
+
+
+def check_scans(content):
+    """Raises PictureError if a JPEG file draws its picture very many times."""
+    scans = content.count(b"\xff\xda")
+    if scans > MAX_SCANS:
+        raise PictureError("too-large", f"{scans} scans; save the picture anew")
 
 
 @contextlib.contextmanager

@@ -18,7 +18,13 @@ from pydicom.pixels import (
 )
 
 from data_tools.pictures import depth
-from data_tools.pictures.base import Film, PictureError, check_size, decoding
+from data_tools.pictures.base import (
+    Film,
+    PictureError,
+    check_scans,
+    check_size,
+    decoding,
+)
 
 MAX_INFLATED = 256 * 2**20
 
@@ -110,6 +116,8 @@ def check(header):
     if "TransferSyntaxUID" not in header.file_meta:  # a data set without its file
         header.file_meta.TransferSyntaxUID = uid.ImplicitVRLittleEndian
     check_decoder(header.file_meta.TransferSyntaxUID)
+    if header.file_meta.TransferSyntaxUID in uid.JPEGTransferSyntaxes:
+        check_scans(header.get("PixelData", b""))
 
 
 def check_decoder(syntax):

@@ -12,7 +12,13 @@ import numpy as np
 from PIL import Image, ImageChops, ImageOps, UnidentifiedImageError
 
 from data_tools.pictures import archive, depth
-from data_tools.pictures.base import Film, PictureError, check_size, decoding
+from data_tools.pictures.base import (
+    Film,
+    PictureError,
+    check_scans,
+    check_size,
+    decoding,
+)
 
 MAX_BYTES = 512 * 2**20
 # Those in which films come. Pillow knows more; for some it starts other programs.
@@ -149,6 +155,8 @@ def open_image(content):
         except Image.DecompressionBombError:  # Pillow's own limit is the wider one.
             raise PictureError("too-large", "according to its header") from None
         check_size(*image.size)
+        if image.format in ("JPEG", "MPO"):
+            check_scans(content)
         # An MPO is a camera's JPEG with a preview behind it.
         if image.format != "MPO" and getattr(image, "is_animated", False):
             raise PictureError("several-frames", f"{image.n_frames} frames")

@@ -87,7 +87,7 @@ class Rsna(Source):
         try:
             exams = json.loads(path.read_text("utf-8"))
             return {e["subset_img_id"]: f"nih:{e['img_id'][:8]}" for e in exams}
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
             raise ValueError(
                 f"{path}: expected a list of subset_img_id and img_id. Download it "
                 f"again. Received: {type(error).__name__}: {error}"

@@ -4,6 +4,8 @@ import hashlib
 import json
 import os
 import re
+import secrets
+import time
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +17,7 @@ from sskeras.data.pictures import decode, decode_all, resize
 
 CACHE_VERSION = 1  # of what decode, resize and the cache file do
 CHUNK = 64  # pictures decoded between two writes
+MOST_BYTES = 500_000_000  # of a file; it is read whole before its header tells more
 MANY = 3000  # pictures for which `decode_all` has won back its start
 
 
@@ -92,6 +95,8 @@ def _stats(paths, rows):
             raise _unreadable(path, row, error.strerror) from None
         if stat.st_size == 0:
             raise _unreadable(path, row, "the file is empty")
+        if stat.st_size > MOST_BYTES:
+            raise _unreadable(path, row, f"it has more than {MOST_BYTES:,} bytes")
         stats.append((stat.st_size, stat.st_mtime_ns))
     return stats
 
@@ -155,7 +160,10 @@ def _open_cache(file):
 def _write_cache(file, shape, chunks):
     """Write an .npy file piece by piece, under another name until it is whole."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    part = file.with_suffix(f".{os.getpid()}.part")
+    for left in file.parent.glob(f"{file.stem}.*.part"):  # by a process that was killed
+        if time.time() - left.stat().st_mtime > 3600:
+            left.unlink(missing_ok=True)
+    part = file.with_suffix(f".{os.getpid()}-{secrets.token_hex(4)}.part")
     header = {"descr": "|u1", "fortran_order": False, "shape": shape}
     try:
         with open(part, "wb") as stream:

@@ -10,9 +10,12 @@ import contextlib
 import tensorflow as tf
 
 MAX_PIXELS = 100_000_000
+MAX_RATIO = 100  # of the sides; resizing one of them first, a thread becomes a field
+MAX_SCANS = 100  # of a progressive JPEG, each of which goes over all pixels
 MAX_TOGETHER = 20_000_000  # bytes of decoded pictures that are resized as one
 PNG = b"\x89PNG\r\n\x1a\n"
 JPEG = b"\xff\xd8\xff"
+START_OF_SCAN = b"\xff\xda"  # Never part of the pixels of a JPEG.
 HEADER = 24  # bytes with which both begin, which _png_shape relies on
 
 
@@ -33,13 +36,14 @@ def decode(encoded, channels):
 
     Raises:
         tf.errors.InvalidArgumentError: If the bytes are no PNG or JPEG, are
-            truncated, are CMYK, or announce more than 100 million pixels.
+            truncated, are CMYK, or announce more than 100 million pixels, or have
+            more than 100 scans.
     """
     encoded = tf.convert_to_tensor(encoded)
     is_png = _is(PNG, encoded)
     known = (is_png | _is(JPEG, encoded)) & (tf.strings.length(encoded) >= HEADER)
     with _require(known, "not a PNG or JPEG file, or only its beginning"):
-        height, width, colors = tf.unstack(
+        height, width, colors, scans = tf.unstack(
             tf.cond(is_png, lambda: _png_shape(encoded), lambda: _jpeg_shape(encoded))
         )
     # Refused before decoding: the header of a small file can ask for gigabytes.
@@ -47,6 +51,7 @@ def decode(encoded, channels):
     with (
         _require(fits, f"no pixels or more than {MAX_PIXELS} according to its header"),
         _require(colors <= 3, "a CMYK JPEG, convert it to grey or RGB"),
+        _require(scans <= MAX_SCANS, f"a JPEG of more than {MAX_SCANS} scans"),
     ):
         return tf.cond(
             is_png,
@@ -67,7 +72,14 @@ def resize(picture, size):
 
     Returns:
         uint8 tensor of the new size, rounded, 0–255.
+
+    Raises:
+        tf.errors.InvalidArgumentError: If one side is more than 100 times the other.
     """
+    height, width = tf.unstack(tf.shape(picture)[-3:-1])
+    long, short = tf.maximum(height, width), tf.minimum(height, width)
+    with _require(long <= MAX_RATIO * short, f"a side {MAX_RATIO} times the other"):
+        picture = tf.identity(picture)
     resized = tf.image.resize(picture, size, method="bilinear", antialias=True)
     return tf.cast(tf.round(resized), tf.uint8)
 
@@ -106,9 +118,9 @@ def decode_all(encoded, shape):
     shapes = tf.switch_case(
         tf.where(jpeg, 2, tf.where(png, 1, 0)),
         [
-            lambda: tf.zeros((1, 3), tf.int64),
+            lambda: tf.zeros((1, 4), tf.int64),
             lambda: _png_shape(encoded),
-            lambda: each(_jpeg_shape, tf.TensorSpec((3,), tf.int64)),
+            lambda: each(_jpeg_shape, tf.TensorSpec((4,), tf.int64)),
         ],
     )
     alike = _are_alike(shapes, channels)
@@ -155,13 +167,14 @@ def decode_each(encoded, shape):
 
 
 def _are_alike(shapes, channels):
-    """Whether pictures `(k, 3)` have one size, no fault, and room in memory."""
-    area = shapes[:, 0] * shapes[:, 1]
+    """Whether pictures `(k, 4)` have one size, no fault, and room in memory."""
+    sides, area = shapes[:, :2], shapes[:, 0] * shapes[:, 1]
     return (
         (tf.size(shapes) > 0)
-        & tf.reduce_all(shapes == shapes[:1])
-        & tf.reduce_all(shapes[:, 2] <= 3)
-        & tf.reduce_all(shapes[:, :2] > 0)
+        & tf.reduce_all(shapes[:, :3] == shapes[:1, :3])
+        & tf.reduce_all(shapes[:, 2:] <= (3, MAX_SCANS))
+        & tf.reduce_all(sides > 0)
+        & tf.reduce_all(sides[:, ::-1] <= MAX_RATIO * sides)
         & (tf.reduce_sum(area) * channels <= MAX_TOGETHER)
     )
 
@@ -231,13 +244,19 @@ def _decode_jpeg(encoded, channels):
 
 
 def _png_shape(encoded):
-    """Read height, width and 1 from the first block (IHDR) of one or more PNG files."""
+    """Read height, width, 1, 1 from the first block (IHDR) of one or more PNG files."""
     size = tf.io.decode_raw(
         tf.strings.substr(encoded, 16, 8), tf.int32, little_endian=False
     )
     width, height = tf.unstack(tf.cast(size, tf.int64), 2, axis=-1)
-    return tf.stack([height, width, tf.ones_like(height)], axis=-1)
+    one = tf.ones_like(height)
+    return tf.stack([height, width, one, one], axis=-1)
 
 
 def _jpeg_shape(encoded):
-    return tf.ensure_shape(tf.io.extract_jpeg_shape(encoded, tf.int64), (3,))
+    """Read height, width, colors, and the number of scans up to one too many."""
+    shape = tf.ensure_shape(tf.io.extract_jpeg_shape(encoded, tf.int64), (3,))
+    parts = tf.raw_ops.StringSplitV2(
+        input=tf.reshape(encoded, [1]), sep=START_OF_SCAN, maxsplit=MAX_SCANS + 1
+    )
+    return tf.concat([shape, parts.shape[1:] - 1], axis=0)

@@ -22,9 +22,20 @@ def write(run):
     Returns:
         Text, after the sections of Mitchell et al., "Model Cards for Model Reporting"
         (2019).
+
+    Raises:
+        ValueError: If the scores are damaged.
     """
     folder = RunFolder(run)
-    found = folder.read_scores()
+    try:
+        return _card(folder, folder.read_scores())
+    except (AttributeError, KeyError, TypeError) as error:
+        raise ValueError(
+            f"'{folder.metrics}' is damaged, or of another version: {error!r}"
+        ) from error
+
+
+def _card(folder, found):
     settings, origin = found["settings"], found["provenance"]
     interval = found["interval"]
     size = f"{settings['image_size']} × {settings['image_size']}"

@@ -29,6 +29,7 @@ class Checkpoint(keras.callbacks.Callback):
         self.path = path
         self.before = path.with_stem(f"{path.stem}_before")
         self.history = history
+        self.is_damaged = False
 
     def restore(self, model):
         """Sets the state of a compiled model, if there is one, and returns the epoch.
@@ -46,6 +47,7 @@ class Checkpoint(keras.callbacks.Callback):
                 damaged.append(f"'{path}' is damaged ({error})")
                 continue
             if damaged:
+                self.is_damaged = True
                 warnings.warn(f"{damaged[0]}. The one before it is used.", stacklevel=2)
             for variable, value in zip(state(model), values, strict=True):
                 variable.assign(value)
@@ -67,8 +69,9 @@ class Checkpoint(keras.callbacks.Callback):
                     np.savez(file, history=json.dumps(self.history), **values)
                     file.flush()
                     os.fsync(file.fileno())
-                if self.path.exists():
+                if self.path.exists() and not self.is_damaged:
                     os.replace(self.path, self.before)
+            self.is_damaged = False
         except OSError as error:
             raise OSError(
                 f"The checkpoint after epoch {epoch + 1} cannot be written to "

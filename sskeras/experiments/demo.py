@@ -41,7 +41,7 @@ class Judge:
         self.model = use.load(run)
         self.names = list(self.model.class_names)
         report = RunFolder(run).path / "report" / "scores.json"
-        self.trust = read_json(report)["trust"] if report.exists() else None
+        self.trust = trust(report) if report.exists() else None
         self.lock = threading.Lock()  # Films take turns: each uses all processors.
 
     def answer(self, name, content):
@@ -57,16 +57,9 @@ class Judge:
         Raises:
             PictureError: If this is no film.
         """
-        film = pictures.decode(name, content).pixels
-        (height, width), channels = use.input_size(self.model)
-        picture = np.repeat(film[..., None], channels, axis=-1)
-        x = np.asarray(data.pictures.resize(picture, (height, width)))[None]
         with self.lock:
-            p = self.model.predict_on_batch(x)  # `predict` sets up a loop first.
-            called = int(p[0].argmax())
-            heat = explain.grad_cam(self.model, x, [called])[0]
-        shown = Image.fromarray(film)
-        shown.thumbnail((SIDE, SIDE))
+            p, shown, heat = self.look(pictures.decode(name, content).pixels)
+        called = int(p[0].argmax())
         found = {
             "classes": self.names,
             "prediction": self.names[called],
@@ -74,6 +67,17 @@ class Judge:
             "heat": as_address(colored(explain.enlarge(heat, shown.size[::-1]))),
         }
         return found | self.trusted(p)
+
+    def look(self, film):
+        """Probabilities, the film as the page shows it, and where the model looked."""
+        (height, width), channels = use.input_size(self.model)
+        picture = np.repeat(film[..., None], channels, axis=-1)
+        x = np.asarray(data.pictures.resize(picture, (height, width)))[None]
+        p = self.model.predict_on_batch(x)  # `predict` sets up a loop first.
+        heat = explain.grad_cam(self.model, x, [int(p[0].argmax())])[0]
+        shown = Image.fromarray(film)
+        shown.thumbnail((SIDE, SIDE))
+        return p, shown, heat
 
     def trusted(self, p):
         """Probabilities as far as they can be trusted, and a sentence about it."""
@@ -83,18 +87,30 @@ class Judge:
                 "calibrated": False,
                 "note": UNKNOWN,
             }
-        sets = self.trust["conformal"]
-        # Of two halves the more cautious, which leaves out fewer classes.
-        inside = p[0] >= min(-np.inf if t is None else t for t in sets["threshold"])
+        temperature, coverage, least = self.trust
+        inside = p[0] >= least
         named = [name for name, holds in zip(self.names, inside, strict=True) if holds]
         note = (
-            f"A set made to hold the true class {100 * sets['coverage']:g} times of "
+            f"A set made to hold the true class {100 * coverage:g} times of "
             f"100: {' or '.join(named) or 'none'}. That holds for films like those it "
             "was made from, on average over all classes, and not for a rare class."
         )
-        temperature = float(np.mean(self.trust["temperature"]))
         p = evaluate.calibrated(p, temperature)
         return {"probabilities": p[0].tolist(), "calibrated": True, "note": note}
+
+
+def trust(report):
+    """Temperature, and coverage and threshold of the sets, that a report holds."""
+    scores = read_json(report)
+    try:
+        found, sets = scores["trust"], scores["trust"]["conformal"]
+        # Of two halves the more cautious, which leaves out fewer classes.
+        least = min(-np.inf if t is None else t for t in sets["threshold"])
+        return float(np.mean(found["temperature"])), float(sets["coverage"]), least
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"'{report}' is damaged: {error!r}. Repeat `sskeras evaluate --full`."
+        ) from error
 
 
 def colored(heat):
@@ -114,7 +130,7 @@ def as_address(image):
 class Handler(serve.Handler):
     """Sends the page, and answers for films."""
 
-    def answer(self):
+    def answer(self, body):
         """What a film is answered with."""
         path, _, query = self.path.partition("?")
         if self.command == "GET" and path == "/":
@@ -123,7 +139,7 @@ class Handler(serve.Handler):
             raise serve.Refused(404, "Nothing is here: the page is /.")
         [name] = urllib.parse.parse_qs(query).get("name", [""])
         try:
-            return self.server.servable.answer(name, self.body())
+            return self.server.servable.answer(name, body)
         except pictures.PictureError as error:
             raise serve.Refused(
                 400, f"This is no film that can be read: {error}."
@@ -134,13 +150,8 @@ class Handler(serve.Handler):
         if content is not None:
             super().send(status, content)
             return
-        page = PAGE.read_bytes()
-        self.send_response(status)
-        self.send_header("Content-Type", "text/html; charset=utf-8")
-        self.send_header("Content-Security-Policy", POLICY)
-        self.send_header("Content-Length", str(len(page)))
-        self.end_headers()
-        self.wfile.write(page)
+        policy = {"Content-Security-Policy": POLICY}
+        self.write(status, "text/html; charset=utf-8", PAGE.read_bytes(), **policy)
 
 
 class Server(serve.Server):

@@ -1,10 +1,16 @@
 """The folder of a run: new, interrupted or finished, and never half of each."""
 
 import contextlib
+import errno
 import json
 import os
 import shutil
 from pathlib import Path
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
 
 from sskeras.experiments.provenance import provenance
 from sskeras.experiments.settings import defaults
@@ -13,8 +19,11 @@ from sskeras.experiments.settings import defaults
 @contextlib.contextmanager
 def whole(path):
     """Gives a path to write to, which takes its own name only when all went well."""
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise FileExistsError(f"'{path}' is a device or pipe: name a file.")
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".partial.{path.name}")
+    remove(partial)  # Through a link it would be written elsewhere.
     try:
         yield partial
         os.replace(partial, path)
@@ -25,10 +34,48 @@ def whole(path):
 
 def remove(path):
     """Removes a file or a folder, if there is one."""
-    if path.is_dir():
+    if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def alone_in(folder):
+    """Refuses a folder in which another process works; where the system can tell."""
+    handle = os.open(folder, os.O_RDONLY) if fcntl else None
+    try:
+        if fcntl:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(handle)
+        raise FileExistsError(
+            f"Another process is training in '{folder}'. Wait for its end, or name "
+            "another folder."
+        ) from None
+    except OSError:  # Some shared disks have no locks.
+        pass
+    try:
+        yield
+    finally:
+        if fcntl:
+            os.close(handle)
+
+
+@contextlib.contextmanager
+def room_in(folder):
+    """Says that the training is kept where there is no room for its results."""
+    full = errno.ENOSPC, errno.EDQUOT, errno.EFBIG
+    try:
+        yield
+    except Exception as error:
+        from_tensorflow = type(error).__name__ == "ResourceExhaustedError"
+        if not from_tensorflow and getattr(error, "errno", None) not in full:
+            raise
+        raise OSError(
+            f"There is no room for the results in '{folder}' ({error}). The training "
+            "is kept: make room and repeat the command."
+        ) from error
 
 
 def write_text(path, text):
@@ -48,6 +95,8 @@ def read_json(path):
     Raises:
         ValueError: If the file holds something else; names it.
     """
+    if path.exists() and not path.is_file():
+        raise ValueError(f"'{path}' is no file.")
     try:
         found = json.loads(path.read_text("utf-8"))
         if not isinstance(found, dict):
@@ -61,7 +110,7 @@ class RunFolder:
     """Settings, checkpoint and results of one run.
 
     Args:
-        path: The folder. `check` whether it is free, then `start`.
+        path: The folder. `check` whether it is free, then work within `started`.
     """
 
     def __init__(self, path):
@@ -95,12 +144,22 @@ class RunFolder:
                 f"'{self.path}' is not empty and holds no run. Name a new folder."
             )
 
-    def start(self, settings):
-        """Makes the folder, or clears what a killed run had not finished to write."""
-        for path in self._partial():
-            remove(path)
-        if not self.settings.exists():
-            write_json(self.settings, settings)
+    @contextlib.contextmanager
+    def started(self, settings):
+        """Makes the folder, or clears what a killed run had not finished to write.
+
+        Raises:
+            FileExistsError: If another process is at work here, or has been since
+                `check`.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        with alone_in(self.path):
+            self.check(settings)
+            for path in self._partial():
+                remove(path)
+            if not self.settings.exists():
+                write_json(self.settings, settings)
+            yield
 
     def _partial(self):
         return [*self.path.glob(".partial.*")]

@@ -2,6 +2,7 @@
 
 import collections
 import contextlib
+import ctypes
 import os
 import signal
 import subprocess
@@ -15,6 +16,7 @@ from tqdm import tqdm
 from sskeras.experiments.folder import RunFolder
 from sskeras.experiments.settings import Settings
 
+PR_SET_PDEATHSIG = 1  # of prctl: the signal that a parent's death sends
 PARENT = "SSKERAS_PARENT"  # Set for processes that must not outlive another.
 
 
@@ -101,6 +103,8 @@ def end_with_parent():
     if PARENT not in os.environ:
         return
     parent = int(os.environ[PARENT])
+    with contextlib.suppress(OSError, AttributeError):  # Linux ends it in any state.
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
     def watch():
         while os.getppid() == parent:
@@ -148,8 +152,13 @@ def stop(processes):
     for process in processes:
         with contextlib.suppress(ProcessLookupError):
             process.send_signal(signal.SIGTERM)
+    end = time.monotonic() + 5
     for process in processes:
-        process.wait()
+        try:
+            process.wait(max(0, end - time.monotonic()))
+        except subprocess.TimeoutExpired:  # It hangs, or was halted.
+            process.kill()
+            process.wait()
 
 
 def end_of(log, lines=5):

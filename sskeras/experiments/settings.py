@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+import math
 from pathlib import Path
 
 DECAYS = ("constant", "cosine")
@@ -97,6 +98,11 @@ class Settings:
                     f"`{name}` must be at least {minimum}. "
                     f"Received: {name}={getattr(self, name)}"
                 )
+        if math.isinf(self.ramp_up) or not 0 <= self.seed < 2**32:
+            raise ValueError(
+                "`ramp_up` must be finite, and `seed` from 0 to 4,294,967,295. "
+                f"Received: ramp_up={self.ramp_up}, seed={self.seed}"
+            )
         if not self.learning_rate > 0:
             raise ValueError(
                 "`learning_rate` must be greater than 0. "

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import sys
+import time
 
 import keras
 import numpy as np
@@ -11,7 +12,7 @@ import pandas as pd
 from sskeras import data, export, methods, networks, plots
 from sskeras.experiments import build, use, workers
 from sskeras.experiments.checkpoint import Checkpoint, state
-from sskeras.experiments.folder import RunFolder, read_json, whole, write_text
+from sskeras.experiments.folder import RunFolder, read_json, room_in, whole, write_text
 from sskeras.networks.discriminant import rarest
 from sskeras.precision import choose
 
@@ -31,33 +32,52 @@ def train(settings, out, cache=None):
     Returns:
         The scores of `evaluate.scores`.
     """
+    with workers.plain_errors():
+        return _train(settings, out, cache)
+
+
+def _train(settings, out, cache):
     strategy = workers.strategy()  # TensorFlow wants it before all else.
     rows, test_rows, classes, y = read(settings)
     folder = RunFolder(out)
     settings = with_precision(settings, folder)
     content = settings.to_json()
+    if workers.cluster() and folder.metrics.exists():
+        folder.compare(content)  # A scheduler has restarted what had just finished.
+        return folder.read_scores()
     folder.check(content)
     with precision(settings.precision):
         if settings.teacher:  # What is wrong with it is said now, too.
             build.model(teacher_settings(settings), classes, y)
         with strategy.scope():
             model = build.model(settings, classes, y)
-    workers.agree("settings", content)
+    workers.agree("settings", content | {"data": ""})  # It has a checksum.
     print(summary(classes, y, settings), flush=True)
     size = settings.image_size, settings.channels, cache
     x = data.open_pictures(rows, *size)
-    if workers.is_chief():
-        x_test = data.open_pictures(test_rows, *size)
-        folder.start(content)  # Whatever is wrong has been said by now.
-    with data.shards.plain_errors():
-        fit(model, x, labels(settings, x, y, folder, cache), settings, folder)
-    if workers.is_chief():
-        model = on_one_device(model, settings, y)
-        if settings.second_judge:
-            model = judged(model, x, y, settings.seed)
-        finish(model, x_test, test_rows, folder)
-    workers.agree("results", out)  # A student waits for the teacher's.
+    x_test = data.open_pictures(test_rows, *size) if workers.is_chief() else None
+    # Whatever is wrong has been said by now.
+    with folder.started(content) if workers.is_chief() else contextlib.nullcontext():
+        workers.agree("beginning", True)
+        workers.agree("folder", appears(folder.settings))
+        with data.shards.plain_errors():
+            fit(model, x, labels(settings, x, y, folder, cache), settings, folder)
+        if workers.is_chief():
+            model = on_one_device(model, settings, y)
+            if settings.second_judge:
+                model = judged(model, x, y, settings.seed)
+            with room_in(folder.path):
+                finish(model, x_test, test_rows, folder)
+    workers.agree("results", True)  # A student waits for the teacher's.
     return folder.read_scores()
+
+
+def appears(path, patience=60):
+    """Whether a file is there; on a shared disk it may take some seconds."""
+    end = time.monotonic() + patience
+    while not path.exists() and time.monotonic() < end:
+        time.sleep(0.2)
+    return path.exists()
 
 
 def finish(model, x, rows, folder):
@@ -81,6 +101,11 @@ def read(settings):
     """
     table = data.read_manifest(settings.data)
     classes = settings.classes or data.class_names(table)
+    if taken := {"image", "label", "weight", "prediction"}.intersection(classes):
+        raise ValueError(
+            f"No class may be called {', '.join(sorted(taken))}: a column of "
+            "predictions.csv has that name. Rename it in the manifest."
+        )
     rows, test_rows = data.select(table, "train"), data.select(table, "test")
     truth = data.encode_labels(rows, classes)
     data.encode_labels(test_rows, classes)  # A wrong label is found before training.
@@ -153,15 +178,14 @@ def fit(model, x, y, settings, folder):
         strategy=strategy if strategy.num_replicas_in_sync > 1 else None,
         **build.sampling(settings, model.class_names, y),
     )
-    with workers.plain_errors():
-        model.fit(
-            stream,
-            epochs=settings.epochs,
-            initial_epoch=done,
-            steps_per_epoch=steps,
-            callbacks=[checkpoint] if chief else [],
-            verbose=(1 if sys.stdout.isatty() else 2) if chief else 0,
-        )
+    model.fit(
+        stream,
+        epochs=settings.epochs,
+        initial_epoch=done,
+        steps_per_epoch=steps,
+        callbacks=[checkpoint] if chief else [],
+        verbose=(1 if sys.stdout.isatty() else 2) if chief else 0,
+    )
     if chief:
         write_text(folder.history, pd.DataFrame(history).to_csv(index=False))
         plots.save(plots.learning_curves(history), folder.path / "learning_curves.png")
@@ -199,7 +223,7 @@ def with_precision(settings, folder):
         return settings  # A finished run is about to be refused.
     if folder.settings.exists():
         begun = read_json(folder.settings)
-        policy, reason = begun["precision"], "as the run began"
+        policy, reason = begun.get("precision", "auto"), "as the run began"
     else:
         policy, reason = choose("auto")
     print(f"precision {policy}: {reason}", flush=True)

@@ -1,5 +1,6 @@
 """What a finished run is good for: scores on other data, predictions."""
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -15,11 +16,20 @@ SUFFIXES = (".png", ".jpg", ".jpeg")
 
 
 def load(run):
-    """Returns the trained method of a finished run."""
+    """Returns the trained method of a finished run.
+
+    Raises:
+        ValueError: If it is a method from elsewhere that was not imported: a folder
+            does not decide what is run here.
+    """
     folder = RunFolder(run)
-    methods.find(
-        folder.read_settings().get("method", "")
-    )  # Registers one from elsewhere.
+    method = str(folder.read_settings().get("method"))
+    if ":" in method and method.partition(":")[0] not in sys.modules:
+        raise ValueError(
+            f"'{run}' was trained with {method}, code that is no part of sskeras. If "
+            f"you trust it, import it first: `--method {method}` does so."
+        )
+    methods.find(method)
     return load_model(folder.model)
 
 

@@ -9,6 +9,7 @@ import contextlib
 import functools
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -38,7 +39,11 @@ def strategy():
     import tensorflow as tf
 
     if len(cluster()) > 1:
-        return tf.distribute.MultiWorkerMirroredStrategy()
+        meet()
+        found = tf.distribute.MultiWorkerMirroredStrategy()
+        # TensorFlow takes the signal for a warning, and trains on.
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        return found
     if len(tf.config.list_physical_devices("GPU")) > 1:
         return tf.distribute.MirroredStrategy()
     return tf.distribute.get_strategy()
@@ -53,32 +58,94 @@ def configuration():
     text = os.environ.get("TF_CONFIG") or "{}"
     try:
         found = json.loads(text)
-        if found:
-            task = found["task"]
-            found["cluster"][task["type"]][int(task["index"])]
-    except (ValueError, KeyError, TypeError, IndexError) as error:
+        right = found == {} or _is_right(found["cluster"], found["task"])
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        right = False
+    if not right:
         raise ValueError(
             "TF_CONFIG must look like "
             '{"cluster": {"worker": ["host-0:2222", "host-1:2222"]}, '
-            '"task": {"type": "worker", "index": 0}}. '
-            f"Received: {text}"
-        ) from error
+            '"task": {"type": "worker", "index": 0}}, with an address for each worker '
+            f"and, if there is one, a chief. Received: {text}"
+        )
     return found
+
+
+def _is_right(jobs, task):
+    addresses = _addresses(jobs)
+    return (
+        all(isinstance(job, list) for job in jobs.values())
+        and all(re.fullmatch(".+:[0-9]+", address) for address in addresses)
+        and len(set(addresses)) == len(addresses)
+        and task["type"] in ("chief", "worker")
+        and str(task["index"]).isdecimal()
+        and int(task["index"]) < len(jobs[task["type"]])
+    )
+
+
+def _addresses(jobs):
+    return [*jobs.get("chief", []), *jobs.get("worker", [])]
 
 
 def cluster():
     """Addresses of all workers; some clusters call the first one "chief"."""
-    jobs = configuration().get("cluster", {})
-    return [*jobs.get("chief", ()), *jobs.get("worker", ())]
+    return _addresses(configuration().get("cluster", {}))
+
+
+def own_address():
+    """The address of this worker in the cluster."""
+    found = configuration()
+    return found["cluster"][found["task"]["type"]][int(found["task"]["index"])]
 
 
 def is_chief():
     """Whether this process writes the results."""
-    found = configuration()
-    if not found:
-        return True
-    first = "chief" if "chief" in found["cluster"] else "worker"
-    return found["task"]["type"] == first and int(found["task"]["index"]) == 0
+    return not cluster() or own_address() == cluster()[0]
+
+
+def meet(patience=600):
+    """Waits until all workers have been started.
+
+    TensorFlow would wait for an hour, without a word and deaf to Ctrl-C.
+
+    Args:
+        patience: Seconds.
+
+    Raises:
+        RuntimeError: If some were not.
+        OSError: If the port of this one is taken.
+    """
+    port, end = int(own_address().rpartition(":")[2]), time.monotonic() + patience
+    family = socket.AF_INET6 if socket.has_dualstack_ipv6() else socket.AF_INET
+    try:
+        own = socket.create_server(
+            ("", port), family=family, dualstack_ipv6=family == socket.AF_INET6
+        )
+    except OSError as error:
+        raise OSError(
+            f"Cannot listen to port {port}, which TF_CONFIG gives this worker: "
+            f"{error.strerror}. Name another one to all workers."
+        ) from error
+    missing = [address for address in cluster() if address != own_address()]
+    print(f"Waiting for {', '.join(missing)}.", flush=True)
+    with own:
+        while missing := [address for address in missing if not answers(address)]:
+            if time.monotonic() > end:
+                raise RuntimeError(
+                    f"{', '.join(missing)} did not answer within {patience} seconds. "
+                    "Was the same command started there?"
+                )
+            time.sleep(0.2)
+
+
+def answers(address):
+    """Whether a worker, or TensorFlow there, listens to its port already."""
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=5).close()
+    except OSError:
+        return False
+    return True
 
 
 def agree(what, value):
@@ -109,10 +176,16 @@ def plain_errors():
 
     try:
         yield
-    except tf.errors.OpError as error:
-        if len(cluster()) < 2 or isinstance(error, tf.errors.InvalidArgumentError):
+    except (
+        tf.errors.UnavailableError,
+        tf.errors.AbortedError,
+        tf.errors.CancelledError,
+        tf.errors.DeadlineExceededError,
+        tf.errors.InternalError,
+    ) as error:
+        if len(cluster()) < 2:
             raise
-        raise RuntimeError(LOST) from error
+        raise RuntimeError(f"{LOST} ({error.message.splitlines()[0]})") from error
 
 
 def launch(count):
@@ -125,7 +198,10 @@ def launch(count):
 
     Raises:
         RuntimeError: If a worker failed, with the end of what it printed.
+        ValueError: If TF_CONFIG names the workers already.
     """
+    if cluster():
+        raise ValueError("TF_CONFIG names the workers already: leave --workers out.")
     addresses = [f"localhost:{port}" for port in free_ports(count)]
     with tempfile.TemporaryDirectory() as folder:
         logs = [Path(folder, f"{index}.txt") for index in range(count)]
@@ -138,13 +214,17 @@ def launch(count):
                 failed = [index for index, code in enumerate(codes) if code]
                 if failed:
                     raise RuntimeError(
-                        f"Worker {failed[0]} of {count} {ended(codes[failed[0]])}.\n"
-                        f"{end_of(logs[failed[0]])}\nRepeat the command to go on after "
-                        "the last whole epoch."
+                        f"Worker {failed[0]} of {count} {ended(codes[failed[0]])}. "
+                        f"{end_of(logs[failed[0]])}"
                     )
                 time.sleep(0.2)
         finally:
             stop(workers)
+
+
+def is_launched():
+    """Whether `launch` has started this process."""
+    return PARENT in os.environ and bool(cluster())
 
 
 def free_ports(count):
@@ -176,5 +256,8 @@ def start(addresses, index, log, processors):
 def ended(code):
     """How a process ended, in words."""
     if code < 0:
-        return f"was ended by {signal.Signals(-code).name}"
+        return (
+            f"was ended by {signal.Signals(-code).name}; repeat the command to go on "
+            "after the last whole epoch"
+        )
     return f"ended with exit status {code}"

@@ -41,7 +41,7 @@ def find(name):
         module, _, attribute = name.partition(":")
         try:
             found = getattr(importlib.import_module(module), attribute)
-        except (ImportError, AttributeError) as error:
+        except (ImportError, AttributeError, TypeError, ValueError) as error:
             raise ValueError(f"Cannot load the method {name!r}: {error}") from error
         return _usable(found, name)
     found = {method.__name__.lower(): method for method in listed()}
