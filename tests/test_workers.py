@@ -297,7 +297,7 @@ def in_cluster(index, addresses):
     "name, given",
     [
         ("scontrol", {"SLURM_PROCID": "1", "SLURM_JOB_NODELIST": "a[0-1]"}),
-        ("StatefulSet", {"HOSTNAME": "films-1", "REPLICAS": "2"}),
+        ("Job", {"JOB_COMPLETION_INDEX": "1", "PODS": "2"}),
     ],
 )
 def test_the_page_sets_tf_config(tmp_path, monkeypatch, name, given):
@@ -306,7 +306,7 @@ def test_the_page_sets_tf_config(tmp_path, monkeypatch, name, given):
     scontrol.write_text("#!/bin/sh\necho a0\necho a1\n")
     scontrol.chmod(0o755)
     path = f"{tmp_path}:{os.environ['PATH']}"
-    wanted = "scontrol" if name == "scontrol" else "REPLICAS"
+    wanted = "scontrol" if name == "scontrol" else "PODS"
     [script] = [block for block in blocks("bash") if wanted in block]
     line = ["bash", "-c", script + "echo $TF_CONFIG"]
     environment = os.environ | given | {"PATH": path}
