@@ -43,23 +43,30 @@ def remove(path):
 @contextlib.contextmanager
 def alone_in(folder):
     """Refuses a folder in which another process works; where the system can tell."""
-    handle = os.open(folder, os.O_RDONLY) if fcntl else None
+    if fcntl is None:
+        yield
+        return
+    handle = os.open(folder, os.O_RDONLY)
     try:
-        if fcntl:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(handle)
-        raise FileExistsError(
-            f"Another process is training in '{folder}'. Wait for its end, or name "
-            "another folder."
-        ) from None
-    except OSError:  # Some shared disks have no locks.
-        pass
-    try:
+        if not lock(handle):
+            raise FileExistsError(
+                f"Another process is training in '{folder}'. Wait for its end, or name "
+                "another folder."
+            )
         yield
     finally:
-        if fcntl:
-            os.close(handle)
+        os.close(handle)
+
+
+def lock(handle):
+    """Whether no other process has the lock; some shared disks have none."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        pass
+    return True
 
 
 @contextlib.contextmanager
