@@ -43,7 +43,7 @@ def main():
                 raise
 
     limits = ["-max_len=4096", "-timeout=60", "-rss_limit_mb=2048"]
-    atheris.Setup([*sys.argv, *limits, str(seeds)], one)
+    atheris.Setup([sys.argv[0], *limits, *sys.argv[1:], str(seeds)], one)
     atheris.Fuzz()
 
 

@@ -11,9 +11,10 @@ from PIL import Image
 from tqdm import tqdm
 
 from data_tools import manifest, note, tfrecord
-from data_tools.pictures.base import MAX_PIXELS, MAX_SIDE, check_scans
+from data_tools.pictures.base import MAX_PIXELS, check_scans
 
 NOTE = "shards.json"
+MAX_RATIO = 100  # of the sides, as training allows
 ENTRY = {"records": int, "bytes": int, "sha256": str}
 REPAIR = "Choose another folder, or delete this one and pack the pictures anew."
 COLUMNS = ("shard", "offset", "length", "crc32c")
@@ -46,8 +47,8 @@ def check_picture(encoded):
     if not encoded.startswith(BEGINNINGS):
         raise ValueError("it is no PNG or JPEG file")
     picture = Image.open(io.BytesIO(encoded), formats=["PNG", "JPEG"])
-    huge = picture.width * picture.height > MAX_PIXELS or max(picture.size) > MAX_SIDE
-    if picture.mode == "CMYK" or huge:
+    long, short = max(picture.size), min(picture.size)
+    if picture.mode == "CMYK" or long * short > MAX_PIXELS or long > MAX_RATIO * short:
         raise ValueError(f"mode {picture.mode}, {picture.width} x {picture.height}")
     # The blocks of a PNG file have checksums, and decoding it takes longer.
     if picture.format == "PNG":

@@ -30,7 +30,8 @@ NOTE = "For research and teaching: not a medical device, not for clinical use."
 
 def main(argv=None):
     """Runs one command and returns the exit status."""
-    sys.stdout.reconfigure(errors="backslashreplace")  # for terminals with few letters
+    with contextlib.suppress(AttributeError):  # A notebook knows all letters.
+        sys.stdout.reconfigure(errors="backslashreplace")
     arguments = parse(argv)
     warnings.formatwarning = lambda message, *_: f"sskeras: warning: {message}\n"
     try:
@@ -41,7 +42,7 @@ def main(argv=None):
     except Exception as error:
         if not _is_told(error):
             raise
-        print(f"sskeras: error: {error}", file=sys.stderr)
+        print(f"sskeras: error: {str(error) or type(error).__name__}", file=sys.stderr)
         return 1
     return 0
 
@@ -230,9 +231,11 @@ def _named(text):
 
 
 def _count(text):
-    """Reads an integer from 1."""
+    """Reads an integer from 1 to 9999."""
     if not re.fullmatch("[1-9][0-9]{0,3}", text):
-        raise argparse.ArgumentTypeError(f"expected a number from 1, received {text!r}")
+        raise argparse.ArgumentTypeError(
+            f"expected a number from 1 to 9999, received {text!r}"
+        )
     return int(text)
 
 

@@ -218,20 +218,20 @@ class Handler(http.server.BaseHTTPRequestHandler):
         try:
             body = self.body() if self.command == "POST" else b""
             with self.server.place():
-                self.send(*self.outcome(body))
+                self.send(200, self.outcome(body))
         except Refused as error:
             self.send(*error.answer())
 
     do_POST = do_GET
 
     def outcome(self, body):
-        """Status and content of the answer, whatever happens."""
+        """What the request is answered with, or why it is not: `Refused`."""
         try:
-            return 200, self.answer(body)
-        except Refused as error:
-            return error.answer()
+            return self.answer(body)
+        except Refused:
+            raise
         except Exception as error:  # Of TensorFlow, for input that it does not take.
-            return Refused(400, f"{type(error).__name__}: {error}").answer()
+            raise Refused(400, f"{type(error).__name__}: {error}") from error
 
     def answer(self, body):
         """What the request is answered with."""
@@ -255,18 +255,18 @@ class Handler(http.server.BaseHTTPRequestHandler):
         found, end = bytearray(), time.monotonic() + PATIENCE
         try:
             while len(found) < length:
+                self.connection.settimeout(max(0.01, end - time.monotonic()))
                 part = self.rfile.read1(min(PIECE, length - len(found)))
                 if not part:
                     raise Refused(400, "The request is shorter than it announced.")
                 found += part
                 if not self.server.hold(len(part)):
                     raise Refused(503, BUSY)
-                if time.monotonic() > end:
-                    raise TimeoutError
         except TimeoutError as error:
             message = f"The request did not arrive within {PATIENCE} seconds."
             raise Refused(408, message) from error
         finally:
+            self.connection.settimeout(PATIENCE)
             self.server.hold(-len(found))
         return bytes(found)
 

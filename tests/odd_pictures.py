@@ -201,3 +201,10 @@ def write_corpus(folder):
         (folder / name).write_bytes(content)
         expected[name] = reason
     return expected
+
+
+def many_scans(picture):
+    """A JPEG file that draws the last part of its picture a hundred times more."""
+    content = encoded(picture, "JPEG", progressive=True)
+    last = content[content.rindex(b"\xff\xda") : -2]
+    return content[:-2] + last * 100 + content[-2:]

@@ -208,16 +208,9 @@ def test_a_small_file_does_not_inflate_without_limit(films, tmp_path):
     assert peak < 1000, peak
 
 
-def many_scans(picture):
-    """A JPEG file that draws the last part of its picture a hundred times more."""
-    content = odd_pictures.encoded(picture, "JPEG", progressive=True)
-    last = content[content.rindex(b"\xff\xda") : -2]
-    return content[:-2] + last * 100 + content[-2:]
-
-
 def test_pictures_that_take_too_long_are_refused(films, run, tmp_path):
     grey = odd_pictures.drawn()
-    scans = many_scans(Image.fromarray(grey))
+    scans = odd_pictures.many_scans(Image.fromarray(grey))
     baseline = {"syntax": JPEGBaseline8Bit, "frame": scans}
     pictures = {
         "scans.jpg": scans,

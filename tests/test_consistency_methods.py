@@ -19,7 +19,7 @@ TEACHERS = [
 ]
 
 # Pictures here are black but for a pixel of value 1.
-pytestmark = pytest.mark.filterwarnings("ignore:The largest gray:UserWarning")
+pytestmark = pytest.mark.filterwarnings("ignore:The grays of:UserWarning")
 
 
 def answers(*tables):

@@ -6,6 +6,7 @@ import struct
 import zlib
 
 import numpy as np
+import odd_pictures
 import pytest
 import tensorflow as tf
 from PIL import Image
@@ -118,12 +119,6 @@ def jpeg_that_claims(width, height):
     return encoded[:place] + struct.pack(">HH", height, width) + encoded[place + 4 :]
 
 
-def jpeg_of_many_scans():
-    encoded = encode(smooth(20, 30), "JPEG", progressive=True)
-    last = encoded.rindex(pictures.START_OF_SCAN)
-    return encoded[:-2] + encoded[last:-2] * 200 + encoded[-2:]
-
-
 BAD = {
     "empty": (b"", "empty"),
     "text": (b"no picture, but long enough for a header", "not a PNG or JPEG"),
@@ -137,8 +132,8 @@ BAD = {
     "large png": (png_that_claims(50_000, 50_000), "100000000"),
     "large jpeg": (jpeg_that_claims(50_000, 50_000), "100000000"),
     "endless png": (png_that_claims(2**32 - 1, 2**32 - 1), "100000000"),
-    "scans": (jpeg_of_many_scans(), "more than 100 scans"),
-    "thread": (encode(smooth(1, 101)), "side 100 times the other"),
+    "scans": (odd_pictures.many_scans(smooth(20, 30)), "more than 100 scans"),
+    "thread": (encode(smooth(1, 101)), "sides of over 1:100"),
     "CMYK": (encode(MODES["RGB"].convert("CMYK"), "JPEG"), "CMYK"),
     "GIF": (encode(MODES["L"], "GIF"), "not a PNG or JPEG"),
     "BMP": (encode(MODES["L"], "BMP"), "not a PNG or JPEG"),
@@ -183,7 +178,7 @@ def test_all_at_once_equal_one_after_the_other(shape):
 
 @pytest.mark.parametrize("shape", [(1, 101), (101, 1)])
 def test_a_thread_is_not_made_a_field(shape):
-    with pytest.raises(tf.errors.InvalidArgumentError, match="100 times the other"):
+    with pytest.raises(tf.errors.InvalidArgumentError, match="over 1:100"):
         pictures.resize(np.zeros((3, *shape, 1), "uint8"), (8, 8))
     assert pictures.resize(np.zeros((1, 100, 1), "uint8"), (8, 8)).shape == (8, 8, 1)
 

@@ -145,7 +145,8 @@ def test_a_run_keeps_the_precision_it_began_with(machine, tmp_path, capsys):
     machine("avx512_bf16")
     begun = training.with_precision(settings, folder)
     assert begun == dataclasses.replace(settings, precision="mixed_bfloat16")
-    folder.start(begun.to_json())
+    with folder.started(begun.to_json()):
+        pass
     machine("avx2")
     assert training.with_precision(settings, folder) == begun
     assert "mixed_bfloat16: as the run began" in capsys.readouterr().out

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import keras
 import numpy as np
+import odd_pictures
 import pandas as pd
 import pytest
 import tensorflow as tf
@@ -215,12 +216,9 @@ def write_picture(path, kind):
     elif kind == "cmyk":
         grey.convert("CMYK").save(path, "JPEG")
     elif kind == "scans":
-        grey.save(whole, "JPEG", progressive=True)
-        content = whole.read_bytes()
-        last = content[content.rindex(b"\xff\xda") : -2]
-        path.write_bytes(content[:-2] + last * 100 + content[-2:])
+        path.write_bytes(odd_pictures.many_scans(grey))
     elif kind == "long":
-        Image.new("1", (65_536, 1)).save(path, "PNG")
+        Image.new("1", (3_000, 20)).save(path, "PNG")
     elif kind == "empty":
         path.touch()
     elif kind != "missing":
@@ -524,8 +522,8 @@ def test_a_run_from_shards_equals_one_from_files(films, packed, tmp_path):
     small |= dict(method="supervised", precision="float32")
     for name, folder in (("files", films), ("shards", packed)):
         run, wanted = RunFolder(tmp_path / name), Settings(str(folder), **small)
-        run.start(wanted.to_json())
-        run.saved_model.mkdir()  # Takes half a minute and is tested elsewhere.
+        with run.started(wanted.to_json()):
+            run.saved_model.mkdir()  # Takes half a minute and is tested elsewhere.
         training.train(wanted, run.path)
     for name in ("predictions.csv", "history.csv"):
         first, second = (

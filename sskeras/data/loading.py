@@ -1,5 +1,6 @@
 """From picture files to one uint8 array, in memory or in a cache file."""
 
+import contextlib
 import hashlib
 import json
 import os
@@ -161,8 +162,9 @@ def _write_cache(file, shape, chunks):
     """Write an .npy file piece by piece, under another name until it is whole."""
     file.parent.mkdir(parents=True, exist_ok=True)
     for left in file.parent.glob(f"{file.stem}.*.part"):  # by a process that was killed
-        if time.time() - left.stat().st_mtime > 3600:
-            left.unlink(missing_ok=True)
+        with contextlib.suppress(FileNotFoundError):  # Another one removes it, too.
+            if time.time() - left.stat().st_mtime > 3600:
+                left.unlink()
     part = file.with_suffix(f".{os.getpid()}-{secrets.token_hex(4)}.part")
     header = {"descr": "|u1", "fortran_order": False, "shape": shape}
     try:

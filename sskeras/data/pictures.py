@@ -78,7 +78,7 @@ def resize(picture, size):
     """
     height, width = tf.unstack(tf.shape(picture)[-3:-1])
     long, short = tf.maximum(height, width), tf.minimum(height, width)
-    with _require(long <= MAX_RATIO * short, f"a side {MAX_RATIO} times the other"):
+    with _require(long <= MAX_RATIO * short, f"sides of over 1:{MAX_RATIO}"):
         picture = tf.identity(picture)
     resized = tf.image.resize(picture, size, method="bilinear", antialias=True)
     return tf.cast(tf.round(resized), tf.uint8)

@@ -58,8 +58,8 @@ class Judge:
             PictureError: If this is no film.
         """
         with self.lock:
-            p, shown, heat = self.look(pictures.decode(name, content).pixels)
-        called = int(p[0].argmax())
+            film = pictures.decode(name, content).pixels
+            p, called, shown, heat = self.look(film)
         found = {
             "classes": self.names,
             "prediction": self.names[called],
@@ -69,15 +69,16 @@ class Judge:
         return found | self.trusted(p)
 
     def look(self, film):
-        """Probabilities, the film as the page shows it, and where the model looked."""
+        """Probabilities, class, the film as it is shown, and where the model looked."""
         (height, width), channels = use.input_size(self.model)
         picture = np.repeat(film[..., None], channels, axis=-1)
         x = np.asarray(data.pictures.resize(picture, (height, width)))[None]
         p = self.model.predict_on_batch(x)  # `predict` sets up a loop first.
-        heat = explain.grad_cam(self.model, x, [int(p[0].argmax())])[0]
+        called = int(p[0].argmax())
+        heat = explain.grad_cam(self.model, x, [called])[0]
         shown = Image.fromarray(film)
         shown.thumbnail((SIDE, SIDE))
-        return p, shown, heat
+        return p, called, shown, heat
 
     def trusted(self, p):
         """Probabilities as far as they can be trusted, and a sentence about it."""

@@ -72,12 +72,11 @@ def lock(handle):
 @contextlib.contextmanager
 def room_in(folder):
     """Says that the training is kept where there is no room for its results."""
-    full = errno.ENOSPC, errno.EDQUOT, errno.EFBIG
+    full = [os.strerror(code) for code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)]
     try:
         yield
-    except Exception as error:
-        from_tensorflow = type(error).__name__ == "ResourceExhaustedError"
-        if not from_tensorflow and getattr(error, "errno", None) not in full:
+    except Exception as error:  # TensorFlow has none of its own for this.
+        if not any(text in str(error) for text in full):
             raise
         raise OSError(
             f"There is no room for the results in '{folder}' ({error}). The training "

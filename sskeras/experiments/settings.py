@@ -98,7 +98,7 @@ class Settings:
                     f"`{name}` must be at least {minimum}. "
                     f"Received: {name}={getattr(self, name)}"
                 )
-        if math.isinf(self.ramp_up) or not 0 <= self.seed < 2**32:
+        if not math.isfinite(self.ramp_up) or not 0 <= self.seed < 2**32:
             raise ValueError(
                 "`ramp_up` must be finite, and `seed` from 0 to 4,294,967,295. "
                 f"Received: ramp_up={self.ramp_up}, seed={self.seed}"

@@ -51,29 +51,30 @@ def _train(settings, out, cache):
             build.model(teacher_settings(settings), classes, y)
         with strategy.scope():
             model = build.model(settings, classes, y)
+    chief = workers.is_chief()
     workers.agree("settings", content | {"data": ""})  # It has a checksum.
     print(summary(classes, y, settings), flush=True)
     size = settings.image_size, settings.channels, cache
     x = data.open_pictures(rows, *size)
-    x_test = data.open_pictures(test_rows, *size) if workers.is_chief() else None
+    x_test = data.open_pictures(test_rows, *size) if chief else None
     # Whatever is wrong has been said by now.
-    with folder.started(content) if workers.is_chief() else contextlib.nullcontext():
+    with folder.started(content) if chief else contextlib.nullcontext():
         workers.agree("beginning", True)
         workers.agree("folder", appears(folder.settings))
         with data.shards.plain_errors():
             fit(model, x, labels(settings, x, y, folder, cache), settings, folder)
-        if workers.is_chief():
+        if chief:
             model = on_one_device(model, settings, y)
             if settings.second_judge:
                 model = judged(model, x, y, settings.seed)
             with room_in(folder.path):
                 finish(model, x_test, test_rows, folder)
-    workers.agree("results", True)  # A student waits for the teacher's.
+    workers.agree("results", appears(folder.metrics))  # A student needs the teacher's.
     return folder.read_scores()
 
 
-def appears(path, patience=60):
-    """Whether a file is there; on a shared disk it may take some seconds."""
+def appears(path, patience=90):
+    """Whether a file is there; a shared disk may show it a minute later."""
     end = time.monotonic() + patience
     while not path.exists() and time.monotonic() < end:
         time.sleep(0.2)

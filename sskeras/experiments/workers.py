@@ -15,6 +15,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import zlib
 from pathlib import Path
@@ -40,9 +41,11 @@ def strategy():
 
     if len(cluster()) > 1:
         meet()
+        before = signal.getsignal(signal.SIGTERM)
         found = tf.distribute.MultiWorkerMirroredStrategy()
-        # TensorFlow takes the signal for a warning, and trains on.
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        if threading.current_thread() is threading.main_thread():
+            # TensorFlow takes the signal for a warning, and trains on.
+            signal.signal(signal.SIGTERM, before)
         return found
     if len(tf.config.list_physical_devices("GPU")) > 1:
         return tf.distribute.MirroredStrategy()
@@ -178,6 +181,7 @@ def plain_errors():
         yield
     except (
         tf.errors.UnavailableError,
+        tf.errors.FailedPreconditionError,
         tf.errors.AbortedError,
         tf.errors.CancelledError,
         tf.errors.DeadlineExceededError,
@@ -185,7 +189,8 @@ def plain_errors():
     ) as error:
         if len(cluster()) < 2:
             raise
-        raise RuntimeError(f"{LOST} ({error.message.splitlines()[0]})") from error
+        reason, *_ = error.message.splitlines() or [type(error).__name__]
+        raise RuntimeError(f"{LOST} ({reason})") from error
 
 
 def launch(count):
@@ -214,8 +219,8 @@ def launch(count):
                 failed = [index for index, code in enumerate(codes) if code]
                 if failed:
                     raise RuntimeError(
-                        f"Worker {failed[0]} of {count} {ended(codes[failed[0]])}. "
-                        f"{end_of(logs[failed[0]])}"
+                        f"Worker {failed[0]} of {count} {ended(codes[failed[0]])}.\n"
+                        f"{end_of(logs[failed[0]])}".rstrip()
                     )
                 time.sleep(0.2)
         finally:

@@ -13,7 +13,8 @@ MOST_CONSTANTS = 10_000_000
 # What `serve_bytes` says of bytes that `pictures.decode` does not take.
 NO_PICTURE = (
     "These bytes are no whole PNG or JPEG file in grey or RGB of at most "
-    f"{pictures.MAX_PIXELS:,} pixels."
+    f"{pictures.MAX_PIXELS:,} pixels, {pictures.MAX_SCANS} scans and sides of "
+    f"1:{pictures.MAX_RATIO}."
 )
 
 
@@ -22,7 +23,7 @@ def saved_model(model, folder, training=None):
 
     The SavedModel computes in float32 whatever the precision of the training. Weights
     are constants up to 10 million, which is faster and rounds otherwise. It has two
-    endpoints, which resize pictures of any height and width as training did:
+    endpoints, which resize pictures of any size, sides up to 1:100, as training did:
 
     - `serve` (also `serving_default`) takes `pictures`, a uint8 tensor of shape
       `(batch, height, width, channels)` in 0-255. (TensorFlow cuts off numpy floats
