@@ -30,7 +30,7 @@ from tqdm import tqdm
 
 PROMISED = (ValueError, OSError, RuntimeError)
 SECONDS = 60  # After which an input hangs.
-MEMORY = 1 << 30  # Bytes beyond those of sound inputs.
+MEMORY = 1 << 30  # Bytes that one input may take.
 NUMBERS = (0, 1, 0x7F, 0x80, 0xFF, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0xFFFFFFFF)
 OUR_PROGRAMS = ("git", "uname")  # What metrics.json tells of the commit and machine.
 WORDS = (b"", b"\0", b'"', b",", b"\n", b"../", b"nan", b"1e999", b"-1", b"\xff\xfe")
@@ -418,6 +418,7 @@ def campaign(kind, count, seed, folder, keep):
                     note(keep, kind, number, seed, folder, message)
                 number += 1
                 bar.update()
+            process.join(0 if "hung" in ending else 60)  # It may be about to end.
             process.kill()
             process.join()
             if number < count and process.exitcode != 0:
@@ -453,7 +454,7 @@ def work(kind, first, count, seed, folder, results):
     os.chdir(here)
     before = {*Path(folder).iterdir()}
     deeds = misdeeds(place)
-    start = None
+    start = last = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10
     for number in range(first, count):
         content = spoiled_input(attempt.sound, number, seed)
         try:
@@ -469,11 +470,11 @@ def work(kind, first, count, seed, folder, results):
             name, message = "wrong", "; ".join(deeds)
             deeds.clear()
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10
-        start = peak if start is None else start
-        if peak - start > MEMORY:
-            name, message = "wrong", f"Memory grew by {(peak - start) >> 20} MiB."
-        results.send((name, message[:500], peak - start))
-        if peak - start > MEMORY:
+        if peak - last > MEMORY:
+            name, message = "wrong", f"Memory grew by {(peak - last) >> 20} MiB."
+        results.send((name, message[:500], peak - last))
+        last = peak
+        if peak - start > MEMORY:  # Keras keeps something of every model.
             sys.exit(0)  # The next process begins with little memory again.
 
 

@@ -235,7 +235,7 @@ for ax in axes:
 # notices, since each of them looks like an answer.
 #
 # So both endpoints of the SavedModel do this part themselves: `serve` takes pixels of any
-# height and width, `serve_bytes` takes the bytes of a PNG or JPEG file.
+# size, `serve_bytes` takes the bytes of a PNG or JPEG file.
 
 # %%
 served = tf.saved_model.load(str(version_1))
