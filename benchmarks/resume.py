@@ -44,19 +44,18 @@ def main():
     parser.add_argument("--seed", type=int, default=0, help="of the moments")
     arguments = parser.parse_args()
     draw = random.Random(arguments.seed)
-    rows = []
+    print_machine()
+    print_table(["method", "precision", "kills", "while training", "same bits"], [])
+    results = []
     with tempfile.TemporaryDirectory() as folder:
         films = phantom.write(Path(folder, "films"), count=240, seed=0, size=32)
         cases = [*itertools.product(arguments.methods, PRECISIONS)]
         for name, precision in tqdm(cases):
             line = [sys.executable, "-m", "sskeras.cli", "train", "--data", str(films)]
             line += [*OPTIONS, "--method", name, "--precision", precision]
-            rows.append(
-                [name, precision, *survived(line, folder, arguments.kills, draw)]
-            )
-    print_table(["method", "precision", "kills", "while training", "same bits"], rows)
-    print_machine()
-    if not all(row[-1] == "yes" for row in rows):
+            results.append(survived(line, folder, arguments.kills, draw))
+            print("|", " | ".join(map(str, (name, precision, *results[-1]))), "|")
+    if not all(same == "yes" for *_, same in results):
         sys.exit("A training did not end with the same bits.")
 
 
