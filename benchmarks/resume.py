@@ -54,7 +54,8 @@ def main():
             line = [sys.executable, "-m", "sskeras.cli", "train", "--data", str(films)]
             line += [*OPTIONS, "--method", name, "--precision", precision]
             results.append(survived(line, folder, arguments.kills, draw))
-            print("|", " | ".join(map(str, (name, precision, *results[-1]))), "|")
+            row = map(str, (name, precision, *results[-1]))
+            print("|", " | ".join(row), "|", flush=True)
     if not all(same == "yes" for *_, same in results):
         sys.exit("A training did not end with the same bits.")
 
