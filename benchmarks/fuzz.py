@@ -1,6 +1,6 @@
 """Feeds spoiled pictures, tables, settings and models to what reads those of others.
 
-    python benchmarks/fuzz.py                          # 28,500 inputs, an hour
+    python benchmarks/fuzz.py                          # 28,500 inputs
     python benchmarks/fuzz.py --inputs 50 --seed 7     # of each kind
 
 Each input is a sound one with bytes flipped, cut, doubled, moved or replaced by numbers
