@@ -142,11 +142,16 @@ class Manifests:
         if not (place / "images").exists():
             shutil.copytree(self.folder / "images", place / "images")
         table = data.read_manifest(place)
-        outside = [p for p in table.path if not Path(p).is_relative_to(place)]
-        if outside:
-            raise AssertionError(f"A path leads out of the folder: {outside[0]}")
+        stay_within(place, table.path)
         data.encode_labels(table, data.class_names(table))
         data.check_pictures(table)
+
+
+def stay_within(place, paths):
+    """Raises an error for a path that leads out of a folder."""
+    for path in paths:
+        if not Path(path).resolve().is_relative_to(place.resolve()):
+            raise AssertionError(f"A path leads out of the folder: {path}")
 
 
 class Commands:
@@ -480,7 +485,7 @@ def work(kind, first, count, seed, folder, results):
 
 def misdeeds(place):
     """A list that grows when Python starts a program or writes outside of a folder."""
-    found = []
+    found, home = [], place.resolve()
     tempfile.tempdir, sys.dont_write_bytecode = str(place), True
 
     def look(event, arguments):
@@ -489,7 +494,7 @@ def misdeeds(place):
         if event == "subprocess.Popen" and Path(arguments[1][0]).name not in KNOWN:
             found.append(f"starts {arguments[1]}")
         if event == "open" and isinstance(path := arguments[0], str):
-            allowed = path == os.devnull or Path(path).resolve().is_relative_to(place)
+            allowed = path == os.devnull or Path(path).resolve().is_relative_to(home)
             if arguments[2] & (os.O_WRONLY | os.O_RDWR) and not allowed:
                 found.append(f"writes {path}")
 

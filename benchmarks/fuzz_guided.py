@@ -34,6 +34,7 @@ def main():
     seeds.mkdir()
     for number, content in enumerate(attempt.sound):
         (seeds / str(number)).write_bytes(content)
+    deeds = fuzz.misdeeds(place)
 
     def one(content):
         try:
@@ -41,6 +42,8 @@ def main():
         except fuzz.PROMISED as error:
             if not str(error):
                 raise
+        if deeds:
+            raise AssertionError("; ".join(deeds))
 
     limits = ["-max_len=4096", "-timeout=60", "-rss_limit_mb=2048"]
     atheris.Setup([sys.argv[0], *limits, *sys.argv[1:], str(seeds)], one)

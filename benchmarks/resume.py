@@ -1,12 +1,13 @@
 """Kills trainings at random moments: do they end with the same bits?
 
-    python benchmarks/resume.py                      # every method, in three precisions
-    python benchmarks/resume.py --kills 1            # 55 seconds for each of the 42
+    python benchmarks/resume.py                      # four kills in each of 51 cases
+    python benchmarks/resume.py --kills 1 --only ssresnet shards
 
-Each method is trained once undisturbed in each precision. Then the same command is
-killed (SIGKILL) at a random moment of its life and repeated, until it has been killed
-often enough and may finish. Weights, history, predictions and scores must be the same
-to the bit.
+Each method is trained once undisturbed in each precision, and SSResNet also from
+shards and in two workers, and a student of a teacher. Then the same command is killed
+(SIGKILL) at a random moment of its life and repeated, until it has been killed often
+enough and may finish. Weights, history, predictions and scores must be the same to the
+bit.
 """
 
 import argparse
@@ -24,35 +25,39 @@ import numpy as np
 from common import print_machine, print_table
 from tqdm import tqdm
 
-from data_tools import phantom
+from data_tools import phantom, shards
 from sskeras import methods
 
 OPTIONS = (
-    "--image-size 32 --filters 4 8 --batch-size 32 --epochs 8 --labeled 0.5 "
-    "--decay cosine --ramp-up 4 --class-weight 1 1 2"
+    "--data films/manifest.csv --image-size 32 --filters 4 8 --batch-size 32 "
+    "--epochs 8 --labeled 0.5 --decay cosine --ramp-up 4 --class-weight 1 1 2"
 ).split()
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
+METHODS = [method.__name__.lower() for method in methods.listed()]
+TRAININGS = {name: f"--method {name}" for name in METHODS} | {
+    "shards": "--method ssresnet --data shards",
+    "workers": "--method ssresnet --workers 2",
+    "teacher": "--preset best",
+}
 
 
 def main():
     """Trains, kills, compares and prints a table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument(
-        "--methods", nargs="+", default=[m.__name__.lower() for m in methods.listed()]
-    )
+    parser.add_argument("--only", nargs="+", choices=TRAININGS, default=TRAININGS)
     parser.add_argument("--kills", type=int, default=4, help="in each precision")
     parser.add_argument("--seed", type=int, default=0, help="of the moments")
     arguments = parser.parse_args()
     draw = random.Random(arguments.seed)
     print_machine()
-    print_table(["method", "precision", "kills", "while training", "same bits"], [])
+    print_table(["training", "precision", "kills", "while training", "same bits"], [])
     results = []
     with tempfile.TemporaryDirectory() as folder:
         films = phantom.write(Path(folder, "films"), count=240, seed=0, size=32)
-        cases = [*itertools.product(arguments.methods, PRECISIONS)]
-        for name, precision in tqdm(cases):
-            line = [sys.executable, "-m", "sskeras.cli", "train", "--data", str(films)]
-            line += [*OPTIONS, "--method", name, "--precision", precision]
+        shards.write(films, Path(folder, "shards"))
+        for name, precision in tqdm([*itertools.product(arguments.only, PRECISIONS)]):
+            line = [sys.executable, "-m", "sskeras.cli", "train", *OPTIONS]
+            line += [*TRAININGS[name].split(), "--precision", precision]
             results.append(survived(line, folder, arguments.kills, draw))
             row = map(str, (name, precision, *results[-1]))
             print("|", " | ".join(row), "|", flush=True)
@@ -63,33 +68,38 @@ def main():
 def survived(line, folder, kills, draw):
     """Kills, kills with a checkpoint to go on from, and whether the ends are equal."""
     whole, killed = Path(folder, "whole"), Path(folder, "killed")
+    quiet = {"cwd": folder, "stdout": subprocess.DEVNULL}
     start = time.monotonic()
-    subprocess.run([*line, "--out", whole], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run([*line, "--out", whole], check=True, **quiet)
     duration, training = time.monotonic() - start, 0
-    command, done = [*line, "--out", killed], 0
-    while done < kills:
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    command, done, failed = [*line, "--out", killed], 0, 0
+    while done < kills and not failed:
+        process = subprocess.Popen(command, **quiet)
         try:
-            process.wait(draw.uniform(0, duration))
+            failed = process.wait(draw.uniform(0, duration))
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
             done += 1
-            training += (killed / "checkpoint.npz").exists()
+            training += any(killed.rglob("checkpoint.npz"))
         if (killed / "metrics.json").exists():  # It was quicker: from the beginning.
-            if not equal(whole, killed):
-                break
+            failed = failed or not equal(whole, killed)
             shutil.rmtree(killed)
-    else:
-        subprocess.run(command, check=False, stdout=subprocess.DEVNULL)
-    same = equal(whole, killed)
+    failed = failed or subprocess.run(command, check=False, **quiet).returncode
+    same = not failed and equal(whole, killed)
     shutil.rmtree(whole)
     shutil.rmtree(killed, ignore_errors=True)
     return done, training, "yes" if same else "no"
 
 
 def equal(one, other):
-    """Whether two runs came to the same bits."""
+    """Whether two runs came to the same bits, and their teachers, if they have any."""
+    runs = [path.parent.relative_to(one) for path in one.rglob("metrics.json")]
+    return all(are_same(one / run, other / run) for run in runs)
+
+
+def are_same(one, other):
+    """Whether two runs without their teachers came to the same bits."""
     try:
         texts = ("history.csv", "predictions.csv")
         if any((one / t).read_bytes() != (other / t).read_bytes() for t in texts):

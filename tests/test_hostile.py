@@ -4,11 +4,13 @@ import contextlib
 import json
 import subprocess
 import sys
+import tempfile
 import zipfile
 from pathlib import Path
 
 import keras
 import pytest
+import tensorflow as tf
 from small_methods import new, tiny
 
 import sskeras
@@ -17,7 +19,7 @@ from sskeras import cli, methods
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[1]
-OPEN = "__import__('builtins').open('pwned', 'w')"
+NO_MODEL = "holds no model that sskeras can load"
 
 
 def test_a_short_campaign_of_spoiled_input_finds_nothing_wrong(tmp_path):
@@ -54,21 +56,29 @@ class Outside(Wrong):
     def __call__(self, content, place):
         (place / ".." / "x").write_text("")
 
-fuzz.KINDS |= {"wrong": Wrong, "dead": Dead, "outside": Outside}
+class Leading(Wrong):
+    def __call__(self, content, place):
+        fuzz.stay_within(place, [place / "images" / "x", place / ".." / "x"])
+
+class Sound(Wrong):
+    def __call__(self, content, place):
+        fuzz.stay_within(place, [place / "images" / ".." / "x"])
+
+fuzz.KINDS |= {kind.__name__: kind for kind in (Wrong, Dead, Outside, Leading, Sound)}
 if __name__ == "__main__":
     work, keep = sys.argv[1:]
-    for kind in ("wrong", "dead", "outside"):
+    for kind in ("Wrong", "Dead", "Outside", "Leading", "Sound"):
         print(fuzz.campaign(kind, 3, 0, work, fuzz.Path(keep))[2])
 """
 
 
 def test_the_campaign_sees_what_is_wrong(tmp_path):
-    """Another kind of error, a process that dies, a file in the wrong place."""
+    """Other errors, a process that dies, a file and a path in the wrong place."""
     (tmp_path / "work").mkdir()
     (tmp_path / "spoil.py").write_text(SPOILERS)
     line = [sys.executable, tmp_path / "spoil.py", tmp_path / "work", tmp_path / "keep"]
     done = subprocess.run(line, capture_output=True, text=True, cwd=ROOT)
-    assert done.stdout.split() == ["3", "3", "3"], done.stderr
+    assert done.stdout.split() == ["3", "3", "3", "3", "0"], done.stderr
 
 
 @pytest.fixture
@@ -91,60 +101,135 @@ def rewritten(path, change):
             archive.writestr(name, part)
 
 
-def test_code_within_a_layer_is_not_run(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+def trace():
+    """A function without a name: a file that holds it carries its code."""
+    return lambda x: open("pwned", "w").close() or x
+
+
+class Trace(tf.saved_model.experimental.TrackableResource):
+    """What a SavedModel that holds it does when it is loaded."""
+
+    def _create_resource(self):
+        return tf.constant(0.0)
+
+    def _initialize(self):
+        tf.io.write_file("pwned", "")
+
+
+def program():
+    """A layer that loads a SavedModel from the working folder."""
+    module = tf.Module()
+    module.trace = Trace()
+    spec = tf.TensorSpec((None, 3))
+    module.serve = tf.function(lambda x: x, input_signature=[spec])
+    tf.saved_model.save(module, "program")
+    return keras.layers.TFSMLayer("program")
+
+
+CARRIERS = {
+    "layer": lambda x: keras.layers.Lambda(trace())(x),
+    "shape": lambda x: keras.layers.Lambda(keras.ops.relu, output_shape=trace())(x),
+    "argument": lambda x: keras.ops.map(trace(), x),
+    "layer-within": lambda x: keras.Sequential([keras.layers.Lambda(trace())])(x),
+    "program": lambda x: program()(x),
+    "hdf5": lambda x: keras.layers.Lambda(trace())(x),
+}
+TRUSTING = """
+import os, sys, keras
+from sskeras import methods
+
+for path in sys.argv[1:]:
+    os.chdir(os.path.dirname(path))
+    keras.models.load_model(path, safe_mode=False)
+"""
+
+
+def carrier(name):
+    """Writes a model that carries code to the working folder."""
     network = tiny()
-    run = keras.layers.Lambda(lambda x: eval(OPEN) and x)
-    network = keras.Model(network.inputs, run(network.outputs[0]))
-    Path("pwned").unlink()  # Building it ran it.
-    made = methods.Supervised(network)
+    network = keras.Model(network.inputs, CARRIERS[name](network.outputs[0]))
+    path = Path("model.h5" if name == "hdf5" else "model.keras").absolute()
+    made = network if name == "hdf5" else methods.Supervised(network)
     made.compile("adam")
-    made.save("model.keras")
-    Path("pwned").unlink(missing_ok=True)
-    with pytest.raises(ValueError, match="no model that sskeras can load"):
-        sskeras.load_model("model.keras")
+    made.save(path)
+    Path("pwned").unlink(missing_ok=True)  # Building it ran the code.
+    return path
+
+
+@pytest.fixture(scope="module")
+def carriers(tmp_path_factory):
+    """Paths of models, each loaded once by Keras with its safe mode off."""
+    paths = {}
+    for name in CARRIERS:
+        with contextlib.chdir(tmp_path_factory.mktemp(name)):
+            paths[name] = carrier(name)
+    line = [sys.executable, "-c", TRUSTING, *paths.values()]
+    done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True)
+    assert not done.returncode, done.stderr
+    return paths
+
+
+@pytest.mark.parametrize("name", CARRIERS)
+def test_code_that_a_file_carries_is_not_run(carriers, monkeypatch, name):
+    """Code that works: Keras ran it when told to trust the file."""
+    monkeypatch.chdir(carriers[name].parent)
+    Path("pwned").unlink()  # Fails where nothing ran.
+    with pytest.raises(ValueError, match=NO_MODEL):
+        sskeras.load_model(carriers[name])
     assert not Path("pwned").exists()
 
 
-def test_a_saved_model_within_a_model_is_not_loaded(tmp_path, monkeypatch):
-    """It is a program."""
-    monkeypatch.chdir(tmp_path)
-    tiny().export("program", verbose=False)
-    keras.Sequential([keras.layers.TFSMLayer("program")]).save("model.keras")
-    with pytest.raises(ValueError, match="no model that sskeras can load"):
-        sskeras.load_model("model.keras")
+def function(module, name):
+    named = {"class_name": "function", "module": module, "config": name}
+    return {**named, "registered_name": name}
+
+
+def call_system(layers):
+    """A layer is a function of the system."""
+    node = {"args": ["touch pwned"], "kwargs": {}}
+    layers[1] |= {**function("os", "system"), "inbound_nodes": [node]}
+
+
+def call_get_file(layers):
+    """A layer calls what copies a file to the working folder."""
+    where = {"cache_dir": ".", "cache_subdir": ".", "origin": Path(__file__).as_uri()}
+    run = {"function": function("keras.utils", "get_file"), "arguments": where}
+    layers[1] |= keras.saving.serialize_keras_object(keras.layers.Lambda(abs))
+    layers[1]["config"] |= {**run, "name": layers[1]["name"]}
+    layers[1]["inbound_nodes"] = [{"args": [], "kwargs": {"inputs": "pwned"}}]
 
 
 @pytest.mark.parametrize(
-    "entry",
+    "change, message",
     [
-        {"module": "builtins", "class_name": "eval", "config": OPEN},
-        {"module": "os", "class_name": "system", "config": {"command": "touch pwned"}},
-        {"class_name": "function", "config": {"module": "builtins", "name": "eval"}},
-        {"class_name": "__lambda__", "config": {"value": "4wEAAAA="}},
+        (call_system, "Could not locate function 'system'"),
+        (call_get_file, "Cannot deserialize `keras.utils.get_file`"),
     ],
 )
-def test_a_function_that_a_file_names_is_not_called(model, entry):
-    def change(text):
+def test_functions_that_keras_refuses_in_any_mode(model, change, message):
+    def changed(text):
         config = json.loads(text)
-        layers = config["config"]["network"]["config"]["layers"]
-        layers[1] |= {"registered_name": None, **entry}
+        change(config["config"]["network"]["config"]["layers"])
         return json.dumps(config)
 
-    rewritten(model, change)
-    with pytest.raises(ValueError, match="'model.keras' holds no model"):
+    rewritten(model, changed)
+    with pytest.raises((TypeError, ValueError), match=message):
+        keras.models.load_model(model, safe_mode=False)
+    with pytest.raises(ValueError, match=f"(?s){NO_MODEL}.*{message}"):
         sskeras.load_model(model)
-    assert not Path("pwned").exists()
+    assert not [*Path().rglob("pwned")]
 
 
-def test_files_beside_the_model_are_not_unpacked(model):
+def test_files_beside_the_model_are_not_unpacked(model, tmp_path, monkeypatch):
+    """Python's `zipfile` keeps them in the folder it unpacks to in any case."""
+    (tmp_path / "unpacked").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "unpacked"))
     with zipfile.ZipFile(model, "a") as archive:
         archive.writestr("../pwned", "")
-        archive.writestr("/tmp/pwned-by-a-model", "")
+        archive.writestr(str(tmp_path / "pwned"), "")
     with contextlib.suppress(ValueError):  # Keras 3.13 refuses the whole file.
         sskeras.load_model(model)
-    assert not Path("../pwned").exists() and not Path("pwned").exists()
-    assert not Path("/tmp/pwned-by-a-model").exists()
+    assert not [*tmp_path.rglob("pwned")]
 
 
 def test_what_is_no_model_is_said(tmp_path):

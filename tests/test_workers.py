@@ -14,8 +14,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from data_tools import phantom
-from sskeras.experiments import workers
+from data_tools import phantom, shards
+from sskeras.experiments import runner, workers
 
 pytestmark = pytest.mark.slow
 
@@ -23,6 +23,13 @@ pytestmark = pytest.mark.slow
 def tf_config(addresses, index, kind="worker"):
     task = {"type": kind, "index": index}
     return json.dumps({"cluster": {kind: addresses}, "task": task})
+
+
+def with_a_chief(addresses, index):
+    """TF_CONFIG as Vertex AI and Kubeflow set it."""
+    cluster = {"chief": addresses[:1], "worker": addresses[1:]}
+    task = [{"type": "chief", "index": 0}, {"type": "worker", "index": 0}][index]
+    return json.dumps({"cluster": cluster, "task": task})
 
 
 PAGE = Path(workers.__file__).parents[1].joinpath("distributed.md").read_text("utf-8")
@@ -88,20 +95,30 @@ def test_two_workers_equal_one_and_go_on_after_a_loss(films, tmp_path):
     assert (two / "metrics.json").stat() == written
 
 
-def test_two_workers_have_a_teacher(films, tmp_path):
-    line = command(films, tmp_path / "out", 1, "--workers", "2")
-    done = run([*line, "--method", "supervised", "--teacher", "supervised"])
-    assert not done.returncode, done.stderr
-    assert (tmp_path / "out" / "teacher" / "metrics.json").exists()
+def test_two_workers_read_shards_and_have_a_teacher(films, tmp_path):
+    shards.write(films, tmp_path / "shards")
+    one, two = tmp_path / "one", tmp_path / "two"
+    for out, more in ((one, []), (two, ["--workers", "2"])):
+        line = command(tmp_path / "shards", out, 2, *more)
+        done = run([*line, "--method", "supervised", "--teacher", "supervised"])
+        assert not done.returncode, done.stderr
+        assert (out / "teacher" / "metrics.json").exists()
+    np.testing.assert_allclose(predictions(two), predictions(one), atol=0.01)
 
 
-def test_a_worker_that_is_halted_ends_all(films, tmp_path):
+@pytest.mark.parametrize("index", [0, 1])
+def test_a_worker_that_is_halted_ends_all(films, tmp_path, index):
     """It hears no signal but SIGKILL."""
     out = tmp_path / "out"
-    said = lose_a_worker(
-        command(films, out, 1000, "--workers", "2"), out, 1, signal.SIGSTOP
-    )
-    assert workers.LOST in said
+    line = command(films, out, 1000, "--workers", "2")
+    assert workers.LOST in lose_a_worker(line, out, index, signal.SIGSTOP)
+
+
+def test_the_error_of_a_worker_is_found_in_what_it_printed(tmp_path):
+    (tmp_path / "log").write_text("1\nsskeras: error: lost\n" + "more\n" * 9)
+    assert runner.end_of(tmp_path / "log").startswith("sskeras: error: lost\nmore")
+    (tmp_path / "log").write_text("1\n2\n3\n")
+    assert runner.end_of(tmp_path / "log", lines=2) == "2\n3"
 
 
 def lose_a_worker(line, out, index, number=signal.SIGKILL):
@@ -136,13 +153,28 @@ def test_of_two_machines_one_is_lost_and_both_begin_again(films, tmp_path):
     assert "Taking up the run after epoch" in printed
 
 
-def test_the_end_of_the_first_machine_while_it_scores_is_said(films, tmp_path):
+def test_the_chief_is_lost_while_it_scores_and_both_begin_again(films, tmp_path):
+    """The other one waits for the scores, however long they take."""
     out = tmp_path / "out"
-    first, second = start_two(films, out, 1)
+    first, second = start_two(films, out, 1, environment=with_a_chief)
     eventually((out / "history.csv").exists, 300)
     first.kill()
-    _, said = second.communicate(timeout=120)
+    _, said = second.communicate(timeout=60)
     assert second.returncode == 1 and workers.LOST in said, said
+    assert not (out / "metrics.json").exists()
+    for process in start_two(films, out, 1, environment=with_a_chief, second=HASTY):
+        _, said = process.communicate(timeout=300)
+        assert not process.returncode, said
+    assert (out / "metrics.json").exists()
+
+
+HASTY = [
+    sys.executable,
+    "-c",
+    "import sys; from sskeras import cli; from sskeras.experiments import train; "
+    "train.appears.__defaults__ = (0,); sys.exit(cli.main())",
+    "train",
+]
 
 
 def test_a_worker_ends_when_it_is_asked_to(films, tmp_path):
@@ -157,22 +189,29 @@ def test_a_worker_ends_when_it_is_asked_to(films, tmp_path):
         assert process.returncode == -signal.SIGTERM
 
 
-def start_two(films, out, epochs, *options_of_the_second):
+def start_two(films, out, epochs, more=(), environment=tf_config, second=COMMAND):
+    """Two machines; the second one has more options, or a command of its own."""
     addresses = [f"localhost:{port}" for port in workers.free_ports(2)]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     line = command(films, out, epochs)
+    lines = [line, [*second, *line[len(COMMAND) :], *more]]
     return [
-        subprocess.Popen(words, env=in_cluster(index, addresses), **pipes)
-        for index, words in enumerate([line, [*line, *options_of_the_second]])
+        subprocess.Popen(
+            words,
+            env=os.environ | {"TF_CONFIG": environment(addresses, index)},
+            **pipes,
+        )
+        for index, words in enumerate(lines)
     ]
 
 
-def test_two_machines_with_other_options_do_not_begin(films, tmp_path):
-    for process in start_two(films, tmp_path / "out", 3, "--seed", "7"):
+@pytest.mark.parametrize("more", ["--seed 7", "--filters 8 16", "--method supervised"])
+def test_two_machines_with_other_options_do_not_begin(films, tmp_path, more):
+    for process in start_two(films, tmp_path / "out", 3, more.split()):
         _, said = process.communicate(timeout=300)
         assert process.returncode == 1, said
         assert "The workers do not have the same settings" in said
-    assert not (tmp_path / "out" / "checkpoint.npz").exists()
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(
@@ -293,25 +332,34 @@ def in_cluster(index, addresses):
     return os.environ | {"TF_CONFIG": tf_config(addresses, index)}
 
 
+PROGRAMS = {
+    "scontrol": "echo a0; echo a1",
+    "srun": 'shift; SLURM_PROCID=1 exec "$@"',
+    "sskeras": 'echo "$TF_CONFIG"',
+}
+
+
 @pytest.mark.parametrize(
-    "name, given",
+    "script, given",
     [
-        ("scontrol", {"SLURM_PROCID": "1", "SLURM_JOB_NODELIST": "a[0-1]"}),
-        ("Job", {"JOB_COMPLETION_INDEX": "1", "PODS": "2"}),
+        ("srun", {"SLURM_JOB_NODELIST": "a[0-1]", "SLURM_PROCID": "0"}),
+        ("PODS", {"JOB_COMPLETION_INDEX": "1", "PODS": "2"}),
     ],
 )
-def test_the_page_sets_tf_config(tmp_path, monkeypatch, name, given):
-    """With a `scontrol` that names two hosts."""
-    scontrol = tmp_path / "scontrol"
-    scontrol.write_text("#!/bin/sh\necho a0\necho a1\n")
-    scontrol.chmod(0o755)
-    path = f"{tmp_path}:{os.environ['PATH']}"
-    wanted = "scontrol" if name == "scontrol" else "PODS"
-    [script] = [block for block in blocks("bash") if wanted in block]
-    line = ["bash", "-c", script + "echo $TF_CONFIG"]
-    environment = os.environ | given | {"PATH": path}
-    done = subprocess.run(line, env=environment, capture_output=True, text=True)
-    monkeypatch.setenv("TF_CONFIG", done.stdout)
+def test_the_page_sets_tf_config(tmp_path, monkeypatch, script, given):
+    """Of the second of two hosts; programs of the same names stand for Slurm's."""
+    for name, does in PROGRAMS.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{does}\n")
+        (tmp_path / name).chmod(0o755)
+    for name, wanted in (("job.sh", script), ("worker.sh", "scontrol")):
+        [block] = [block for block in blocks("bash") if wanted in block]
+        (tmp_path / name).write_text(block if "sskeras" in block else block + "sskeras")
+    environment = os.environ | given | {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    line = ["bash", "-c", ". ./job.sh"]
+    done = subprocess.run(
+        line, env=environment, cwd=tmp_path, capture_output=True, text=True
+    )
+    monkeypatch.setenv("TF_CONFIG", done.stdout.splitlines()[0])
     assert len(workers.cluster()) == 2 and not workers.is_chief(), done
 
 

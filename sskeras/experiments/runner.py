@@ -162,5 +162,11 @@ def stop(processes):
 
 
 def end_of(log, lines=5):
-    """The last lines of a file."""
-    return "\n".join(Path(log).read_text("utf-8").splitlines()[-lines:])
+    """The error that a log ends with, else its last lines.
+
+    Behind the error TensorFlow may say more, of threads that it could not end.
+    """
+    found = Path(log).read_text("utf-8").splitlines()
+    errors = [n for n, line in enumerate(found) if line.startswith("sskeras: error:")]
+    start = errors[-1] if errors else max(0, len(found) - lines)
+    return "\n".join(found[start : start + lines])

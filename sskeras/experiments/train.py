@@ -46,13 +46,13 @@ def _train(settings, out, cache):
         folder.compare(content)  # A scheduler has restarted what had just finished.
         return folder.read_scores()
     folder.check(content)
+    workers.agree("settings", content | {"data": ""})  # It has a checksum.
     with precision(settings.precision):
         if settings.teacher:  # What is wrong with it is said now, too.
             build.model(teacher_settings(settings), classes, y)
         with strategy.scope():
             model = build.model(settings, classes, y)
     chief = workers.is_chief()
-    workers.agree("settings", content | {"data": ""})  # It has a checksum.
     print(summary(classes, y, settings), flush=True)
     size = settings.image_size, settings.channels, cache
     x = data.open_pictures(rows, *size)
@@ -69,6 +69,7 @@ def _train(settings, out, cache):
                 model = judged(model, x, y, settings.seed)
             with room_in(folder.path):
                 finish(model, x_test, test_rows, folder)
+    workers.agree("end", True)
     workers.agree("results", appears(folder.metrics))  # A student needs the teacher's.
     return folder.read_scores()
 
@@ -138,7 +139,10 @@ def labels(settings, x, y, folder, cache):
     if not teacher.metrics.exists():
         print(f"The teacher, in '{teacher.path}':", flush=True)
         train(teacher_settings(settings), teacher.path, cache)
-    return taught(y, use.predict(use.load(teacher.path), x))
+    found = y[:0]
+    if workers.is_chief():
+        found = taught(y, use.predict(use.load(teacher.path), x))
+    return workers.gathered(found)
 
 
 def taught(y, answers):

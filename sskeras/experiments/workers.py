@@ -158,18 +158,21 @@ def agree(what, value):
         what: Name of the value, for the message.
         value: JSON-serializable.
     """
-    if len(cluster()) < 2:
-        return
-    import tensorflow as tf
-
     text = json.dumps(value, sort_keys=True)
-    checksum = tf.constant([zlib.crc32(text.encode())], "int64")
-    found = strategy().gather(checksum, axis=0).numpy()
-    if len(set(found)) > 1:
+    if len(set(gathered([zlib.crc32(text.encode())]))) > 1:
         raise ValueError(
             f"The workers do not have the same {what}. They need the same command, "
             f"films and `--out` in a folder that all share. Here: {text}"
         )
+
+
+def gathered(integers):
+    """Waits for all workers; returns what the first gives, the second and so on."""
+    if len(cluster()) < 2:
+        return integers
+    import tensorflow as tf
+
+    return strategy().gather(tf.constant(integers, "int64"), axis=0).numpy()
 
 
 @contextlib.contextmanager
