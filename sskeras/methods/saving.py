@@ -1,8 +1,20 @@
 """Loading a saved method, which `sskeras.load_model` does."""
 
+import json
 import os
+import zipfile
 
 import keras
+
+# Functions of these modules compute and do nothing else.
+HARMLESS = (
+    "builtins",
+    "keras.activations",
+    "keras.losses",
+    "keras.metrics",
+    "keras.ops",
+)
+MOST_SAID = 500  # Characters of an error.
 
 
 def load_model(path):
@@ -10,8 +22,34 @@ def load_model(path):
     if not os.path.isfile(path):
         raise FileNotFoundError(f"There is no model '{path}'.")
     try:
+        with zipfile.ZipFile(path) as archive:
+            refuse_functions(json.loads(archive.read("config.json")))
         return keras.models.load_model(path)
     except Exception as error:  # Keras and HDF5 have many for a damaged file.
+        reason = " ".join(str(error).split())[:MOST_SAID]
         raise ValueError(
-            f"'{path}' holds no model that sskeras can load, or a damaged one: {error}"
+            f"'{path}' holds no model that sskeras can load, or a damaged one: {reason}"
         ) from error
+
+
+def refuse_functions(config):
+    """Raises an error if a configuration names a function that could do harm.
+
+    The safe mode of Keras calls any public function of Keras that a file names, also
+    those that write files or change settings.
+    """
+    if isinstance(config, dict):
+        if config.get("class_name") == "function" and not _is_harmless(config):
+            name = f"{config.get('module')}.{config.get('config')}"
+            raise ValueError(f"it names the function {name}, which could do harm.")
+        config = [*config.values()]
+    if isinstance(config, list):
+        for part in config:
+            refuse_functions(part)
+
+
+def _is_harmless(function):
+    if function.get("module") in HARMLESS:
+        return True
+    name = function.get("registered_name")
+    return keras.saving.get_registered_object(str(name)) is not None
