@@ -53,7 +53,8 @@ def load_model(path):
     """Loads a method from a `.keras` file.
 
     The same as `keras.models.load_model`, but knows the classes of this package even
-    when nothing of it has been used yet. Code that a file may bring along is not run.
+    when nothing of it has been used yet. Code that a file may bring along is not run,
+    nor are functions that it names, unless they are registered or only compute.
 
     Raises:
         FileNotFoundError: If there is no such file.

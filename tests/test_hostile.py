@@ -247,6 +247,13 @@ def test_functions_that_compute_are_kept(tmp_path, activation):
     ]
 
 
+def test_a_model_that_unpacks_to_too_much_is_not_read(tmp_path):
+    with zipfile.ZipFile(tmp_path / "bomb.keras", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("config.json", "[" + " " * (1 << 24))
+    with pytest.raises(ValueError, match="it unpacks to 16,777,217 bytes"):
+        sskeras.load_model(tmp_path / "bomb.keras")
+
+
 def test_files_beside_the_model_are_not_unpacked(model, tmp_path, monkeypatch):
     """Python's `zipfile` keeps them in the folder it unpacks to in any case."""
     (tmp_path / "unpacked").mkdir()

@@ -14,6 +14,7 @@ HARMLESS = (
     "keras.metrics",
     "keras.ops",
 )
+MAX_RATIO = 100  # Of what a file unpacks to, to its size; Keras does not compress.
 MOST_SAID = 500  # Characters of an error.
 
 
@@ -23,6 +24,9 @@ def load_model(path):
         raise FileNotFoundError(f"There is no model '{path}'.")
     try:
         with zipfile.ZipFile(path) as archive:
+            unpacked = sum(part.file_size for part in archive.infolist())
+            if unpacked > MAX_RATIO * os.path.getsize(path):
+                raise ValueError(f"it unpacks to {unpacked:,} bytes.")
             refuse_functions(json.loads(archive.read("config.json")))
         return keras.models.load_model(path)
     except Exception as error:  # Keras and HDF5 have many for a damaged file.
