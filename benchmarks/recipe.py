@@ -21,8 +21,8 @@ from sklearn.model_selection import StratifiedGroupKFold
 
 from sskeras import augment, data, evaluate, methods, networks, set_precision
 from sskeras.experiments.train import taught
+from sskeras.layers import PatchDictionary, SecondJudge, second_judge
 from sskeras.networks import discriminant
-from sskeras.networks.discriminant import PatchDictionary
 
 FOLDS, DRAWS, SHARE = 3, 30, 0.05
 EPOCHS, BATCH, FILTERS = 15, 256, (8, 16)
@@ -89,7 +89,7 @@ def patches(x, y, folds):
     results = {tuple(options.values()): [] for options in tried}
     for held, options in itertools.product(folds, tried):
         *layer, shrinkage = options.values()
-        discriminant.SHRINKAGE = shrinkage
+        second_judge.SHRINKAGE = shrinkage
         found = features(x, held, *layer)
         for seed in range(DRAWS):
             labels = hidden(y, held, seed)
@@ -111,7 +111,7 @@ def alone(found, labels, y, held):
     train, test = found
     share = discriminant.share_of_labels(labels, int(y.max()) + 1)
     nothing = [np.zeros((len(part), len(share)), "float32") for part in found]
-    judge = discriminant.SecondJudge(discriminant.rarest(y))
+    judge = SecondJudge(discriminant.rarest(y))
     judge([nothing[0][:1], train[:1]])
     judge.adapt(nothing[0], train, labels, share)
     answers = judge([nothing[1], test])

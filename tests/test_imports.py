@@ -103,3 +103,23 @@ def test_the_table_of_contents_is_complete():
         assert getattr(sskeras, name).__doc__, name
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = sskeras.nothing
+
+
+REGISTERED = """
+import pkgutil, sskeras, keras
+from sskeras.methods import saving
+
+known = set(keras.saving.get_custom_objects())
+for module in pkgutil.walk_packages(sskeras.__path__, "sskeras."):
+    __import__(module.name)
+print(sorted(set(keras.saving.get_custom_objects()) - known), len(known))
+"""
+
+
+def test_what_loads_a_model_knows_every_class_of_the_package():
+    """Also in a process that has built none of them."""
+    done = subprocess.run(
+        [sys.executable, "-c", REGISTERED], capture_output=True, text=True, cwd=ROOT
+    )
+    unknown, count = done.stdout.rsplit(maxsplit=1)
+    assert unknown == "[]" and int(count) > 20, done.stderr

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from sskeras import explain, export, load_model, methods, networks
+from sskeras.layers import PatchDictionary, SecondJudge, second_judge
 from sskeras.networks import discriminant
-from sskeras.networks.discriminant import PatchDictionary, SecondJudge
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +92,7 @@ def test_directions_are_the_inverse_covariance_times_the_means():
     for row in z:
         covariance += np.outer(row, row) / len(z)
     covariance = 0.5 * covariance + 0.5 * np.eye(4)
-    found = discriminant.discriminants(features, labeled)
+    found = second_judge.discriminants(features, labeled)
     for c in (0, 1):
         mean = z[5 * c : 5 * c + 5].mean(0)
         wanted = np.linalg.inv(covariance) @ mean / (features.std(0) + 1e-6)
@@ -132,7 +132,7 @@ def test_the_judge_in_a_loop():
     layer = SecondJudge(1)
     layer([logits, features])
     layer.adapt(logits, features, y, share)
-    directions = discriminant.discriminants(features, y == np.arange(4)[:, None])
+    directions = second_judge.discriminants(features, y == np.arange(4)[:, None])
     above = np.zeros((60, 4))
     for c in range(4):
         odds = [z[c] - np.log(np.exp(np.delete(z, c)).sum()) for z in logits]

@@ -30,7 +30,8 @@ def load_model(path):
             refuse_functions(json.loads(archive.read("config.json")))
         return keras.models.load_model(path)
     except Exception as error:  # Keras and HDF5 have many for a damaged file.
-        reason = " ".join(str(error).split())[:MOST_SAID]
+        cause = str(error).rpartition("Exception encountered: ")[2]  # Of many layers.
+        reason = " ".join(cause.split())[:MOST_SAID]
         raise ValueError(
             f"'{path}' holds no model that sskeras can load, or a damaged one: {reason}"
         ) from error
