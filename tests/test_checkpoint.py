@@ -1,8 +1,11 @@
 """Checkpoints that are damaged, cut, or do not fit on the disk."""
 
+import os
+import signal
 import subprocess
 import sys
 import warnings
+import zipfile
 from pathlib import Path
 
 import keras
@@ -12,8 +15,11 @@ import pytest
 from small_methods import new
 
 from data_tools import phantom
+from sskeras.experiments import use
 from sskeras.experiments.checkpoint import Checkpoint, state
 from sskeras.experiments.folder import room_in
+
+HERE = Path(__file__).parent
 
 
 @pytest.fixture(scope="module")
@@ -77,25 +83,57 @@ def test_of_a_damaged_checkpoint_the_one_before_is_used(model, checkpoints):
     assert used_before >= 50
 
 
+KILL = """
+import os, signal, sys
+from pathlib import Path
+from small_methods import new
+from sskeras.experiments.checkpoint import Checkpoint, state
+model = new("MeanTeacher")
+model.compile("adam")
+checkpoint = Checkpoint(Path(sys.argv[1]), [])
+checkpoint.set_model(model)
+epoch = checkpoint.restore(model)
+for variable in state(model):
+    variable.assign(variable * 0 + 8)
+replace = os.replace
+def move(path, new):
+    if Path(new).name == sys.argv[2]:
+        os.kill(os.getpid(), signal.SIGKILL)
+    replace(path, new)
+os.replace = move
+checkpoint.on_epoch_end(epoch, {"loss": epoch})
+"""
+
+
+def kill(checkpoint, name):
+    """Goes on in a process that is killed when a file is about to get a name."""
+    line = [sys.executable, "-c", KILL, str(checkpoint.path), name]
+    done = subprocess.run(line, capture_output=True, text=True, timeout=300, cwd=HERE)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert checkpoint.path.with_name(".partial.checkpoint.npz").exists()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="kills a process the POSIX way")
+@pytest.mark.parametrize("name", ["checkpoint_before.npz", "checkpoint.npz"])
+def test_killed_before_a_file_gets_its_name_the_last_whole_one_is_used(
+    model, checkpoints, name
+):
+    checkpoint, states = checkpoints
+    kill(checkpoint, name)
+    assert checkpoint.path.exists() == (name != checkpoint.path.name)
+    epoch, found = restored(model, checkpoint)
+    assert epoch == 2 and same(found, states[1])
+
+
+@pytest.mark.skipif(os.name != "posix", reason="kills a process the POSIX way")
 def test_a_damaged_checkpoint_does_not_take_the_place_of_the_one_before(
     model, checkpoints
 ):
     checkpoint, states = checkpoints
     checkpoint.path.write_bytes(checkpoint.path.read_bytes()[:-30])
-    again = Checkpoint(checkpoint.path, [])
-    again.set_model(model)
+    kill(checkpoint, checkpoint.path.name)
     with pytest.warns(UserWarning, match="The one before it is used"):
-        again.restore(model)
-    again.on_epoch_end(1, {"loss": 1})
-    checkpoint.path.unlink()  # As if killed before the last renaming.
-    epoch, found = restored(model, checkpoint)
-    assert epoch == 1 and same(found, states[0])
-
-
-def test_killed_between_two_renamings_the_one_before_is_used(model, checkpoints):
-    checkpoint, states = checkpoints
-    checkpoint.path.unlink()
-    epoch, found = restored(model, checkpoint)
+        epoch, found = restored(model, checkpoint)
     assert epoch == 1 and same(found, states[0])
 
 
@@ -148,8 +186,7 @@ def test_a_full_disk_leaves_the_last_good_checkpoint(model, tmp_path):
     run.mkdir()
     checkpoint = Checkpoint(run / "checkpoint.npz", [])
     line = [sys.executable, "-c", FULL, str(checkpoint.path), str(good)]
-    here = Path(__file__).parent
-    done = subprocess.run(line, capture_output=True, text=True, timeout=300, cwd=here)
+    done = subprocess.run(line, capture_output=True, text=True, timeout=300, cwd=HERE)
     assert done.returncode == 1
     assert "after epoch 3 cannot be written" in done.stderr, done.stderr
     assert {*run.iterdir()} == {checkpoint.path, checkpoint.before}
@@ -158,28 +195,36 @@ def test_a_full_disk_leaves_the_last_good_checkpoint(model, tmp_path):
         assert epoch == 2 and same(found, [stored[name] for name in stored.files])
 
 
+@pytest.fixture(scope="module")
+def films(tmp_path_factory):
+    """The manifest of 240 phantom films."""
+    return phantom.write(tmp_path_factory.mktemp("films"), count=240, seed=0, size=32)
+
+
+def train(films, out, options, before=(), program=("-m", "sskeras.cli")):
+    """`sskeras train` in a process of its own."""
+    line = [*before, sys.executable, *program, "train", "--data", str(films)]
+    line += f"--image-size 32 --filters 4 8 --batch-size 64 {options}".split()
+    line += ["--out", str(out)]
+    return subprocess.run(line, capture_output=True, text=True, timeout=600)
+
+
+def at_most(size):
+    """What comes before a command to limit its files, in KiB."""
+    return ["bash", "-c", f'ulimit -f {size}; exec "$@"', "bash"]
+
+
 @pytest.mark.slow
-def test_a_run_goes_on_after_the_disk_was_full(tmp_path):
-    films = phantom.write(tmp_path / "films", count=240, seed=0, size=32)
-    line = [sys.executable, "-m", "sskeras.cli", "train", "--data", str(films)]
-    line += "--image-size 32 --filters 4 8 --batch-size 64 --epochs 4".split()
-
-    def run(name, *before):
-        out = tmp_path / name
-        command = [*before, *line, "--out", str(out)]
-        pipes = {"capture_output": True, "text": True, "timeout": 300}
-        return out, subprocess.run(command, **pipes)
-
-    limited = ["bash", "-c", 'ulimit -f 20; exec "$@"', "bash"]  # 20 KiB for a file
-    out, done = run("full", *limited)
+def test_a_run_goes_on_after_the_disk_was_full(films, tmp_path):
+    out, whole = tmp_path / "full", tmp_path / "whole"
+    done = train(films, out, "--epochs 4", at_most(20))
     assert done.returncode == 1
     assert "checkpoint after epoch 1 cannot be written" in done.stderr
     assert "Make room and repeat the command" in done.stderr
     assert {path.name for path in out.iterdir()} == {"settings.json"}
-    out, done = run("full")
-    assert not done.returncode, done.stderr
-    whole, done = run("whole")
-    assert not done.returncode, done.stderr
+    for folder in (out, whole):
+        done = train(films, folder, "--epochs 4")
+        assert not done.returncode, done.stderr
     for name in ("history.csv", "predictions.csv"):
         one, other = (pd.read_csv(folder / name) for folder in (whole, out))
         pd.testing.assert_frame_equal(one, other, check_exact=True)
@@ -193,3 +238,52 @@ def test_no_room_for_results_is_said(tmp_path):
     with pytest.raises(FileNotFoundError):
         with room_in(tmp_path):
             open(tmp_path / "nothing")
+
+
+FULL_AT_EXPORT = """
+import resource, sys
+from sskeras import cli, export
+whole = export.saved_model
+def saved_model(*arguments):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
+    whole(*arguments)
+export.saved_model = saved_model
+sys.exit(cli.main())
+"""
+
+
+def contents(folder):
+    return {p.name: p.read_bytes() if p.is_file() else None for p in folder.iterdir()}
+
+
+def assert_no_room(done, out):
+    assert done.returncode == 1, done.stderr
+    assert "Traceback" not in done.stderr
+    *_, said = done.stderr.splitlines()
+    assert said.startswith(
+        f"sskeras: error: There is no room for the results in '{out}"
+    )
+    assert said.endswith("The training is kept: make room and repeat the command.")
+
+
+@pytest.mark.slow
+def test_what_found_no_room_is_written_when_there_is(films, tmp_path):
+    """At first there is room for the checkpoint, then for the Keras model too."""
+    out, options = tmp_path / "run", "--method supervised --epochs 1"
+    options += " --precision float32"
+    pictures = {"learning_curves.png", "confusion_matrix.png"}
+    tables = {"settings.json", "checkpoint.npz", "history.csv", "predictions.csv"}
+    assert_no_room(train(films, out, options, at_most(150)), out)
+    kept = contents(out)
+    assert {*kept} == pictures | tables
+    assert_no_room(train(films, out, options, program=("-c", FULL_AT_EXPORT)), out)
+    assert zipfile.ZipFile(out / "model.keras").testzip() is None
+    assert contents(out) == {**kept, "model.keras": contents(out)["model.keras"]}
+    done = train(films, out, options)
+    assert not done.returncode, done.stderr
+    assert "Taking up the run after epoch 1 of 1" in done.stdout
+    del kept["checkpoint.npz"]
+    end = contents(out)
+    assert {*end} == {*kept, "model.keras", "saved_model", "metrics.json"}
+    assert end.items() >= kept.items()
+    assert use.load(out).class_names == ("normal", "pneumonia", "covid-19")

@@ -15,6 +15,7 @@ pytestmark = pytest.mark.slow
 
 SCRIPT = Path(__file__).with_name("replicas.py")
 CASES = [*NEEDED, "resnet", "two_path", "own", "stream"]
+TOLERANCE = {"rtol": 1e-4, "atol": 2e-6}  # Of the weights; rounding: a hundredth.
 
 
 @pytest.fixture(scope="module")
@@ -44,11 +45,7 @@ def run(*arguments):
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("way", ["mirrored", "worker-0", "worker-1"])
 def test_two_replicas_equal_one_device(results, way, case):
-    one, found = (
-        pickle.loads((results / name / f"{case}.pickle").read_bytes())
-        for name in ("one", way)
-    )
-    assert isinstance(one, dict) and isinstance(found, dict), (one, found)
+    one, found = left(results, "one", case), left(results, way, case)
     for key, values in one["history"].items():
         tolerance = {"rtol": 1e-3, "atol": 1e-6}
         np.testing.assert_allclose(
@@ -56,8 +53,37 @@ def test_two_replicas_equal_one_device(results, way, case):
         )
     parts = zip(one["names"], one["weights"], found["weights"], strict=True)
     for name, expected, weight in parts:
-        np.testing.assert_allclose(weight, expected, rtol=1e-3, atol=2e-5, err_msg=name)
+        np.testing.assert_allclose(weight, expected, err_msg=name, **TOLERANCE)
     np.testing.assert_allclose(found["answers"], one["answers"], rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_every_loss_moves_the_weights_by_far_more_than_the_tolerance(results, case):
+    one = left(results, "one", case)
+    assert one["without"]
+    for loss, weights in one["without"].items():
+        parts = zip(one["weights"], weights, one["learned"], strict=True)
+        moved = max(tolerances(*pair) for *pair, learned in parts if learned)
+        assert moved > 20, f"{loss}: {moved:.2g} times the tolerance"
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_thresholds_leave_out_some_images(results, case):
+    rates = left(results, "one", case)["history"].get("mask_rate", [0.5])
+    assert any(0 < rate < 1 for rate in rates), rates
+
+
+def left(results, way, case):
+    """What a training left, which must not be an error."""
+    found = pickle.loads((results / way / f"{case}.pickle").read_bytes())
+    assert isinstance(found, dict), found
+    return found
+
+
+def tolerances(expected, weight):
+    """How many times the tolerance lies between two arrays."""
+    allowed = TOLERANCE["atol"] + TOLERANCE["rtol"] * np.abs(expected)
+    return np.max(np.abs(weight - expected) / allowed)
 
 
 @pytest.mark.parametrize("way", ["mirrored", "worker-0", "worker-1"])

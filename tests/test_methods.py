@@ -1,5 +1,11 @@
 """Every method keeps the same promises. A new method only adds a line to `NEEDED`."""
 
+import functools
+import json
+import subprocess
+import sys
+from pathlib import Path
+
 import keras
 import numpy as np
 import pytest
@@ -7,7 +13,7 @@ import tensorflow as tf
 from small_methods import NEEDED, SHAPE, in_training, new, without_dropout
 
 from sskeras import data, methods, networks
-from sskeras.experiments.checkpoint import Checkpoint
+from sskeras.experiments.checkpoint import Checkpoint, state
 
 
 def resnet():
@@ -35,6 +41,17 @@ def make(request):
         return model
 
     return compiled
+
+
+@functools.cache
+def trained(name):
+    """A method after two epochs of one step, by its graph, and their logs."""
+    x = np.random.default_rng(0).integers(0, 256, (16, *SHAPE)).astype("uint8")
+    y = np.where(np.arange(16) % 2, np.arange(16) // 2 % 3, -1)
+    keras.utils.set_random_seed(0)
+    model = new(name, class_names=("a", "b", "c"))
+    model.compile("adam", metrics=["accuracy"])
+    return model, fit(model, x, y, batch_size=16)
 
 
 def fit(model, x, y, epochs=2, batch_size=8):
@@ -81,9 +98,9 @@ def test_training_lowers_the_supervised_loss(make, batch):
     assert history["supervised"][-1] < 0.7 * history["supervised"][0]
 
 
-def test_fit_logs_every_loss_and_what_weights_it(make, batch):
-    model = make(eager=False, class_names=("a", "b", "c"))
-    history = fit(model, *batch, epochs=1, batch_size=16)
+@pytest.mark.parametrize("name", NEEDED)
+def test_fit_logs_every_loss_and_what_weights_it(name):
+    model, history = trained(name)
     per_class = {f"{log}_{name}" for log in model.class_log_names for name in "abc"}
     logs = {*model.loss_names, *model.log_names, *per_class}
     assert set(history) == {"loss", "accuracy", *logs}
@@ -338,10 +355,37 @@ def test_arrays_and_datasets_give_the_same_weights(name, batch):
     assert_same_weights(stream, arrays, rtol=1e-4, atol=1e-5)
 
 
-def test_same_seed_same_bits(make, batch):
-    one, other = make(), make()
-    fit(one, *batch), fit(other, *batch)
-    assert_same_weights(one, other, rtol=0)
+ELSEWHERE = """
+import json
+import sys
+import sskeras
+import numpy as np
+import test_methods
+for name in test_methods.NEEDED:
+    model, history = test_methods.trained(name)
+    values = [variable.numpy() for variable in test_methods.state(model)]
+    np.savez(f"{sys.argv[1]}/{name}.npz", json.dumps(history), *values)
+"""
+
+
+@pytest.fixture(scope="module")
+def elsewhere(tmp_path_factory):
+    """The folder of what every method came to in another process."""
+    folder = tmp_path_factory.mktemp("elsewhere")
+    line = [sys.executable, "-c", ELSEWHERE, str(folder)]
+    subprocess.run(line, cwd=Path(__file__).parent, check=True)
+    return folder
+
+
+@pytest.mark.parametrize("name", NEEDED)
+def test_same_seed_same_bits(name, elsewhere):
+    """By the graph, in two processes: the logs, and all that training changes."""
+    model, history = trained(name)
+    with np.load(elsewhere / f"{name}.npz") as stored:
+        logs, *values = (stored[key] for key in stored.files)
+    assert json.loads(str(logs)) == history
+    for value, variable in zip(values, state(model), strict=True):
+        np.testing.assert_array_equal(value, variable.numpy())
 
 
 def test_the_number_of_data_threads_does_not_matter(make, batch):

@@ -142,6 +142,12 @@ def test_an_interrupted_run_ends_with_the_same_bits(
         np.testing.assert_array_equal(a, b)
 
 
+def weights_of(run):
+    """The bytes of all that a run's model holds, also of its optimizer."""
+    model = use.load(run)
+    return [v.numpy().tobytes() for v in (*model.weights, *model.optimizer.variables)]
+
+
 @pytest.mark.slow
 def test_a_killed_command_is_taken_up_again(manifest, tmp_path):
     command = [sys.executable, "-m", "sskeras.cli", "train", "--data", str(manifest)]
@@ -149,7 +155,7 @@ def test_a_killed_command_is_taken_up_again(manifest, tmp_path):
     command += ["--epochs", "40", "--out", str(tmp_path / "run")]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
     checkpoint = tmp_path / "run" / "checkpoint.npz"
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while not checkpoint.exists() and time.monotonic() < deadline:
         time.sleep(0.05)
     process.send_signal(signal.SIGKILL)
@@ -167,6 +173,15 @@ def test_a_killed_command_is_taken_up_again(manifest, tmp_path):
     names = {path.name for path in (tmp_path / "run").iterdir()}
     assert "metrics.json" in names
     assert not [name for name in names if "partial" in name or "checkpoint" in name]
+    whole = tmp_path / "whole"
+    (whole / "saved_model").mkdir(parents=True)  # Takes long, tested elsewhere.
+    shutil.copy(tmp_path / "run" / "settings.json", whole)
+    command[-1] = str(whole)
+    subprocess.run(command, cwd=ROOT, stdout=subprocess.DEVNULL, check=True)
+    for name in ("history.csv", "predictions.csv"):
+        assert (tmp_path / "run" / name).read_bytes() == (whole / name).read_bytes()
+    same = weights_of(tmp_path / "run") == weights_of(whole)
+    assert same
 
 
 def test_the_folder_of_a_manifest_stands_for_it(manifest):
@@ -200,13 +215,29 @@ def test_what_a_killed_run_began_to_write_is_no_obstacle(tmp_path):
         folder.check({"seed": 1})
 
 
+STAY = """
+import sys
+from sskeras.experiments.folder import RunFolder
+with RunFolder(sys.argv[1]).started({"seed": 0}):
+    print("begun", flush=True)
+    sys.stdin.read()
+"""
+
+
 def test_two_processes_do_not_share_a_folder(tmp_path):
-    with RunFolder(tmp_path / "run").started({"seed": 0}):
+    folder = RunFolder(tmp_path / "run")
+    line = [sys.executable, "-c", STAY, str(folder.path)]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen(line, cwd=ROOT, **pipes) as other:
+        assert other.stdout.readline() == "begun\n"
         with pytest.raises(FileExistsError, match="Another process is training in"):
-            with RunFolder(tmp_path / "run").started({"seed": 0}):
+            with folder.started({"seed": 0}):
                 pass
+        other.kill()
+    with folder.started({"seed": 0}):
+        pass
     with pytest.raises(FileExistsError, match="seed: 0 there, 1 here"):
-        with RunFolder(tmp_path / "run").started({"seed": 1}):
+        with folder.started({"seed": 1}):
             pass
 
 

@@ -141,13 +141,36 @@ def test_columns_get_columns(ask, folder, films):
         )
 
 
-def test_a_bad_picture_is_said_and_the_others_are_answered(ask, films):
-    bad = {"b64": base64.b64encode(b"no picture").decode()}
-    content = {"signature_name": "serve_bytes", "instances": [b64(films[0]), bad]}
+def spoiled(picture, kind):
+    """Bytes that are no picture that is taken."""
+    png = tf.io.encode_png(picture).numpy()
+    return {
+        "empty": b"",
+        "text": b"no picture",
+        "gif": b"GIF89a, perhaps, but longer than that",
+        "cut": png[:-40],
+        "huge": png[:16] + (20_000).to_bytes(4, "big") * 2 + png[24:],
+    }[kind]
+
+
+@pytest.mark.parametrize("place", range(4))
+@pytest.mark.parametrize("kind", ["empty", "text", "gif", "cut", "huge"])
+def test_a_bad_picture_is_said_and_the_others_are_answered(ask, films, kind, place):
+    rows = [b64(film) for film in films]
+    content = {"signature_name": "serve_bytes", "instances": rows}
+    _, expected = ask(PREDICT, content)
+    bad = base64.b64encode(spoiled(films[0], kind)).decode()
+    rows.insert(place, {"b64": bad})
     status, found = ask(PREDICT, content)
-    good, bad = found["predictions"]
-    assert status == 200 and not good["error"] and sum(good["probabilities"]) > 0.99
-    assert "no whole PNG or JPEG" in bad["error"] and bad["prediction"] == ""
+    bad = found["predictions"].pop(place)
+    assert status == 200 and "no whole PNG or JPEG" in bad["error"]
+    assert bad["prediction"] == "" and not any(bad["probabilities"])
+    for good, alone in zip(found["predictions"], expected["predictions"], strict=True):
+        assert good["error"] == alone["error"] == ""
+        assert good["prediction"] == alone["prediction"]
+        np.testing.assert_allclose(
+            good["probabilities"], alone["probabilities"], atol=1e-6
+        )
 
 
 @pytest.mark.parametrize(

@@ -420,6 +420,22 @@ def test_batches_from_shards_are_those_from_memory(both, options):
         tf.nest.map_structure(np.testing.assert_array_equal, memory, disk)
 
 
+def test_the_number_of_data_threads_does_not_matter(both, monkeypatch):
+    """Also where some batches take longer to read than others."""
+    _, x, y = both
+    whole, streams = x.read, []
+    monkeypatch.setattr(
+        x, "read", lambda rows: time.sleep(rows[0] % 2 * 0.03) or whole(rows)
+    )
+    for threads in (1, 16):
+        options = tf.data.Options()
+        options.threading.private_threadpool_size = threads
+        stream = data.batches(x, y, 24, with_index=True)
+        streams.append(stream.with_options(options))
+    for one, many in itertools.islice(zip(*streams, strict=True), 12):
+        tf.nest.map_structure(np.testing.assert_array_equal, one, many)
+
+
 class SecondOfTwo:
     """Asks for the stream of the second of two machines, as a strategy would."""
 

@@ -16,14 +16,12 @@ def films():
     return x, rng.integers(-1, 3, 128)
 
 
-def train(
-    x, y, optimizer="sgd", name="SSResNet", epochs=2, callbacks=None, **arguments
-):
+def train(x, y, optimizer="sgd", name="SSResNet", fitting=None, **arguments):
     keras.utils.set_random_seed(0)
     model = new(name, True, **arguments)
     model.compile(optimizer)
-    fitting = {"batch_size": 32, "epochs": epochs, "verbose": 0, "shuffle": False}
-    model.fit(x, y, callbacks=callbacks, **fitting)
+    usual = {"batch_size": 32, "epochs": 2, "verbose": 0, "shuffle": False}
+    model.fit(x, y, **usual | (fitting or {}))
     return model
 
 
@@ -101,24 +99,30 @@ RANGES = {
 def test_pictures_of_another_range_are_said_at_the_first_batch(films, name, said):
     x, y = (part[:16].copy() for part in films)
     x[0, 0, :2, 0] = 0, 255
+    before = []
+    count = keras.callbacks.LambdaCallback(
+        on_train_batch_begin=lambda batch, logs: before.append(len(seen))
+    )
+    fitting = {"batch_size": 4, "epochs": 3, "callbacks": [count]}
     with pytest.warns(
         UserWarning, match=f"grays of the first batch lie {said}"
     ) as seen:
-        train(RANGES[said](x), y, name=name, epochs=3)
-    assert len(seen) == 1
+        train(RANGES[said](x), y, name=name, fitting=fitting)
+    assert before == [0] + 11 * [1] and len(seen) == 1
 
 
 def test_pictures_that_were_resized_are_in_range(films):
     """A warning would be an error here."""
     x, y = (part[:16].astype("float32") for part in films)
-    train(x * 1.1 - 12, y, epochs=1)
+    train(x * 1.1 - 12, y, fitting={"epochs": 1})
 
 
 def test_a_collapse_is_said_once(films):
     x, y = films
     y = np.where(y > 0, -1, y)  # One class alone is ever seen.
+    named = {"class_names": ("a", "b", "c")}
     with pytest.warns(UserWarning) as seen:
-        train(x, y, keras.optimizers.SGD(0.5), epochs=6, class_names=("a", "b", "c"))
+        train(x, y, keras.optimizers.SGD(0.5), **named, fitting={"epochs": 6})
     said = [str(s.message) for s in seen if "given up" in str(s.message)]
     assert len(said) == 1 and "all 128 images were called 'a'" in said[0]
 
