@@ -15,7 +15,7 @@ pytestmark = pytest.mark.slow
 
 SCRIPT = Path(__file__).with_name("replicas.py")
 CASES = [*NEEDED, "resnet", "two_path", "own", "stream"]
-TOLERANCE = {"rtol": 1e-4, "atol": 2e-6}  # Of the weights; rounding: a hundredth.
+TOLERANCE = {"rtol": 1e-4, "atol": 2e-6}  # Of the weights: rounding is far below.
 
 
 @pytest.fixture(scope="module")
