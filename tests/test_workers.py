@@ -205,7 +205,7 @@ def start_two(films, out, epochs, more=(), environment=tf_config, second=COMMAND
     ]
 
 
-@pytest.mark.parametrize("more", ["--seed 7", "--filters 8 16", "--method supervised"])
+@pytest.mark.parametrize("more", ["--seed 7", "--filters 8 16"])
 def test_two_machines_with_other_options_do_not_begin(films, tmp_path, more):
     for process in start_two(films, tmp_path / "out", 3, more.split()):
         _, said = process.communicate(timeout=300)
