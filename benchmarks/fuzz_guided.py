@@ -19,6 +19,7 @@ with atheris.instrument_imports(include=["sskeras.data", "data_tools.manifest"])
     from sskeras.data import manifest, manifest_checks  # noqa: F401
 
 import fuzz
+import fuzz_kinds
 
 from data_tools import phantom
 
@@ -28,7 +29,7 @@ def main():
     warnings.simplefilter("ignore")
     folder = tempfile.mkdtemp()
     phantom.write(Path(folder, "films"), count=80, seed=0, size=32)
-    attempt, place = fuzz.Manifests(folder), Path(folder, "place")
+    attempt, place = fuzz_kinds.Manifests(folder), Path(folder, "place")
     place.mkdir()
     seeds = Path(folder, "seeds")
     seeds.mkdir()

@@ -40,7 +40,7 @@ def test_a_short_campaign_of_spoiled_input_finds_nothing_wrong(tmp_path):
 SPOILERS = """
 import os, sys
 sys.path.insert(0, "benchmarks")
-import fuzz
+import fuzz, fuzz_kinds
 
 class Wrong:
     def __init__(self, folder):
@@ -59,11 +59,11 @@ class Outside(Wrong):
 
 class Leading(Wrong):
     def __call__(self, content, place):
-        fuzz.stay_within(place, [place / "images" / "x", place / ".." / "x"])
+        fuzz_kinds.stay_within(place, [place / "images" / "x", place / ".." / "x"])
 
 class Sound(Wrong):
     def __call__(self, content, place):
-        fuzz.stay_within(place, [place / "images" / ".." / "x"])
+        fuzz_kinds.stay_within(place, [place / "images" / ".." / "x"])
 
 fuzz.KINDS |= {kind.__name__: kind for kind in (Wrong, Dead, Outside, Leading, Sound)}
 if __name__ == "__main__":
@@ -76,8 +76,13 @@ if __name__ == "__main__":
 def test_the_campaign_sees_what_is_wrong(tmp_path):
     """Other errors, a process that dies, a file and a path in the wrong place."""
     (tmp_path / "work").mkdir()
-    (tmp_path / "spoil.py").write_text(SPOILERS)
-    line = [sys.executable, tmp_path / "spoil.py", tmp_path / "work", tmp_path / "keep"]
+    (tmp_path / "spoilers.py").write_text(SPOILERS)
+    line = [
+        sys.executable,
+        tmp_path / "spoilers.py",
+        tmp_path / "work",
+        tmp_path / "keep",
+    ]
     done = subprocess.run(line, capture_output=True, text=True, cwd=ROOT)
     assert done.stdout.split() == ["3", "3", "3", "3", "0"], done.stderr
 

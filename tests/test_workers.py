@@ -28,8 +28,13 @@ def tf_config(addresses, index, kind="worker"):
 def with_a_chief(addresses, index):
     """TF_CONFIG as Vertex AI and Kubeflow set it."""
     cluster = {"chief": addresses[:1], "worker": addresses[1:]}
-    task = [{"type": "chief", "index": 0}, {"type": "worker", "index": 0}][index]
+    task = {"type": "worker" if index else "chief", "index": 0}
     return json.dumps({"cluster": cluster, "task": task})
+
+
+def in_cluster(addresses, index, config=tf_config):
+    """An environment with TF_CONFIG."""
+    return os.environ | {"TF_CONFIG": config(addresses, index)}
 
 
 PAGE = Path(workers.__file__).parents[1].joinpath("distributed.md").read_text("utf-8")
@@ -106,12 +111,13 @@ def test_two_workers_read_shards_and_have_a_teacher(films, tmp_path):
     np.testing.assert_allclose(predictions(two), predictions(one), atol=0.01)
 
 
-@pytest.mark.parametrize("index", [0, 1])
-def test_a_worker_that_is_halted_ends_all(films, tmp_path, index):
+def test_a_worker_that_is_halted_ends_all(films, tmp_path):
     """It hears no signal but SIGKILL."""
-    out = tmp_path / "out"
-    line = command(films, out, 1000, "--workers", "2")
-    assert workers.LOST in lose_a_worker(line, out, index, signal.SIGSTOP)
+    line = command(films, tmp_path / "out", 1000, "--workers", "2")
+    for index in (0, 1):
+        printed = lose_a_worker(line, tmp_path / "out", index, signal.SIGSTOP)
+        assert workers.LOST in printed
+    assert "Taking up the run after epoch" in printed
 
 
 def test_the_error_of_a_worker_is_found_in_what_it_printed(tmp_path):
@@ -122,14 +128,14 @@ def test_the_error_of_a_worker_is_found_in_what_it_printed(tmp_path):
 
 
 def lose_a_worker(line, out, index, number=signal.SIGKILL):
-    """Signals to one once an epoch is done; returns what the command said then."""
+    """Signals to one once an epoch is done; returns all that the command printed."""
     before = checkpoint(out)
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
     process = subprocess.Popen(line, **pipes)
     eventually(lambda: checkpoint(out) != before or process.poll() is not None, 300)
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text()
     os.kill(int(children.split()[index]), number)
-    _, printed = process.communicate(timeout=60)
+    printed, _ = process.communicate(timeout=60)
     assert process.returncode == 1
     return printed
 
@@ -156,13 +162,13 @@ def test_of_two_machines_one_is_lost_and_both_begin_again(films, tmp_path):
 def test_the_chief_is_lost_while_it_scores_and_both_begin_again(films, tmp_path):
     """The other one waits for the scores, however long they take."""
     out = tmp_path / "out"
-    first, second = start_two(films, out, 1, environment=with_a_chief)
+    first, second = start_two(films, out, 1, config=with_a_chief)
     eventually((out / "history.csv").exists, 300)
     first.kill()
     _, said = second.communicate(timeout=60)
     assert second.returncode == 1 and workers.LOST in said, said
     assert not (out / "metrics.json").exists()
-    for process in start_two(films, out, 1, environment=with_a_chief, second=HASTY):
+    for process in start_two(films, out, 1, config=with_a_chief, second=HASTY):
         _, said = process.communicate(timeout=300)
         assert not process.returncode, said
     assert (out / "metrics.json").exists()
@@ -189,18 +195,14 @@ def test_a_worker_ends_when_it_is_asked_to(films, tmp_path):
         assert process.returncode == -signal.SIGTERM
 
 
-def start_two(films, out, epochs, more=(), environment=tf_config, second=COMMAND):
+def start_two(films, out, epochs, more=(), config=tf_config, second=COMMAND):
     """Two machines; the second one has more options, or a command of its own."""
     addresses = [f"localhost:{port}" for port in workers.free_ports(2)]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     line = command(films, out, epochs)
     lines = [line, [*second, *line[len(COMMAND) :], *more]]
     return [
-        subprocess.Popen(
-            words,
-            env=os.environ | {"TF_CONFIG": environment(addresses, index)},
-            **pipes,
-        )
+        subprocess.Popen(words, env=in_cluster(addresses, index, config), **pipes)
         for index, words in enumerate(lines)
     ]
 
@@ -250,7 +252,7 @@ def one_of_two(monkeypatch):
     """Sets TF_CONFIG; returns the ports of this worker and of the other."""
     ports = workers.free_ports(2)
     addresses = [f"localhost:{port}" for port in ports]
-    monkeypatch.setenv("TF_CONFIG", in_cluster(0, addresses)["TF_CONFIG"])
+    monkeypatch.setenv("TF_CONFIG", tf_config(addresses, 0))
     return ports
 
 
@@ -327,11 +329,6 @@ def blocks(language):
     return re.findall(rf"```{language}\n(.*?)```", PAGE, flags=re.DOTALL)
 
 
-def in_cluster(index, addresses):
-    """An environment with TF_CONFIG."""
-    return os.environ | {"TF_CONFIG": tf_config(addresses, index)}
-
-
 PROGRAMS = {
     "scontrol": "echo a0; echo a1",
     "srun": 'shift; SLURM_PROCID=1 exec "$@"',
@@ -373,7 +370,7 @@ def test_the_script_of_the_page_ends_when_a_worker_is_lost(tmp_path):
     processes = [
         subprocess.Popen(
             [sys.executable, "script.py"],
-            env=in_cluster(index, addresses),
+            env=in_cluster(addresses, index),
             cwd=tmp_path,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -59,7 +59,7 @@ def _train(settings, out, cache):
     x_test = data.open_pictures(test_rows, *size) if chief else None
     # Whatever is wrong has been said by now.
     with folder.started(content) if chief else contextlib.nullcontext():
-        workers.agree("beginning", True)
+        workers.wait()
         workers.agree("folder", appears(folder.settings))
         with data.shards.plain_errors():
             fit(model, x, labels(settings, x, y, folder, cache), settings, folder)
@@ -69,7 +69,7 @@ def _train(settings, out, cache):
                 model = judged(model, x, y, settings.seed)
             with room_in(folder.path):
                 finish(model, x_test, test_rows, folder)
-    workers.agree("end", True)
+    workers.wait()
     workers.agree("results", appears(folder.metrics))  # A student needs the teacher's.
     return folder.read_scores()
 
@@ -136,7 +136,9 @@ def labels(settings, x, y, folder, cache):
     if not settings.teacher:
         return y
     teacher = RunFolder(folder.path / "teacher")
-    if not teacher.metrics.exists():
+    finished = teacher.metrics.exists()
+    workers.agree("teacher", finished)
+    if not finished:
         print(f"The teacher, in '{teacher.path}':", flush=True)
         train(teacher_settings(settings), teacher.path, cache)
     found = y[:0]

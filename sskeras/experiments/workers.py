@@ -166,6 +166,11 @@ def agree(what, value):
         )
 
 
+def wait():
+    """Waits for all workers."""
+    gathered([0])
+
+
 def gathered(integers):
     """Waits for all workers; returns what the first gives, the second and so on."""
     if len(cluster()) < 2:
