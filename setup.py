@@ -14,7 +14,7 @@ setup(
     python_requires=">=3.11",
     install_requires=[
         "tensorflow>=2.19",  # SavedModel, tf.data; brings Keras 3
-        "keras>=3.13.2",  # refuses SavedModels as layers of a model file
+        "keras>=3.14.1",  # model files: no program in a layer, no endless loop
         "numpy>=2.0",  # counts the differing bits of perceptual hashes
         "pandas>=2.2.2",  # manifests; with numpy 2
         "matplotlib>=3.10",  # figures
