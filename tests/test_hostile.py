@@ -193,8 +193,8 @@ def function(module, name):
 def call(layers, named, arguments, inputs):
     """Puts a function in the place of a layer."""
     layers[1] |= keras.saving.serialize_keras_object(keras.layers.Lambda(abs))
-    layers[1]["config"] |= {"name": layers[1]["name"]}
-    layers[1]["config"] |= {"function": named, "arguments": arguments}
+    run = {"function": named, "arguments": arguments}
+    layers[1]["config"] |= {**run, "name": layers[1]["name"]}
     layers[1]["inbound_nodes"] = [{"args": inputs, "kwargs": {}}]
 
 
@@ -244,7 +244,8 @@ def test_functions_that_a_file_names_are_not_called(model, change):
     with contextlib.suppress(TypeError, ValueError):
         keras.models.load_model(model)
     drawn = Path("../pwned.png")
-    assert drawn.exists() or change not in (draw, draw_as_class)
+    if change is not draw_as_registered:  # Drawn before Keras 3.15.
+        assert drawn.exists() == (change in (draw, draw_as_class))
     drawn.unlink(missing_ok=True)
     with pytest.raises(ValueError, match=f"{NO_MODEL}.*it names .* could do harm"):
         sskeras.load_model(model)
