@@ -113,6 +113,24 @@ def test_fit_logs_every_loss_and_what_weights_it(name):
         assert shares == pytest.approx(history["mask_rate"][0], abs=1e-6)
 
 
+def test_a_step_is_traced_once(batch, monkeypatch):
+    """Each variable that a step creates, such as a metric, has it traced again."""
+    traced = []
+    for name in ("train_step", "test_step"):
+        step = getattr(methods.Method, name)
+
+        def counted(self, data, name=name, step=step):
+            traced.append(name)
+            return step(self, data)
+
+        monkeypatch.setattr(methods.Method, name, counted)
+    model = new("Supervised")
+    model.compile("adam", metrics=["accuracy"])
+    model.fit(*batch, batch_size=8, epochs=2, verbose=0)
+    model.evaluate(*batch, batch_size=8, verbose=0)
+    assert traced == ["train_step", "test_step"]
+
+
 def test_labels_of_unlabeled_images_never_matter(make, batch):
     """Only -1 can stand there; whatever was there before must not be reachable."""
     x, y = batch

@@ -231,16 +231,18 @@ class Method(keras.Model):
         )
         # A symbolic call builds the model: `fit`, then `export`, just works.
         self(keras.Input(self.network.input_shape[1:]))
-        # Otherwise the first step creates its variables and is traced twice.
+        # Otherwise the first step creates variables, of the optimizer and of the
+        # metrics, and is traced twice. Any batch will do.
+        pictures = np.zeros((1, *self.network.input_shape[1:]), "float32")
         with self.distribute_strategy.scope():
-            self.optimizer.build(self.trainable_variables)
+            self._symbolic_build(data_batch=(pictures, np.zeros(1, "int32")))
 
     def _maybe_symbolic_build(self, iterator=None, data_batch=None):
-        # Keras would build the metrics with a mean of what all workers read, which
-        # fails (keras issue 20585). Any batch will do.
-        shape = self.network.input_shape[1:]
-        batch = np.zeros((1, *shape), "float32"), np.zeros(1, "int32")
-        super()._maybe_symbolic_build(data_batch=batch)
+        """Does nothing: `compile` has built all.
+
+        Keras would build the metrics with a mean of what all workers read, which fails
+        (keras issue 20585).
+        """
 
     def fit(
         self,

@@ -61,7 +61,7 @@ assert np.sum(y == 2) == int(0.05 * np.sum(truth == 2))
 
 # %%
 y = data.hide_labels(truth, SHARE, SEED)
-for weight in (2, 20, 100):
+for weight in (2,) if FAST else (2, 20, 100):
     seen = new_supervised(weight=weight).predict(x_test, verbose=0).argmax(-1)
     recall = [np.mean(seen[y_test == c] == c) for c in range(3)]
     named = zip(classes, recall, strict=True)
@@ -75,7 +75,7 @@ for weight in (2, 20, 100):
 # nearly as much, as you will see. Lesson 7 puts both together.
 
 # %%
-found = [accuracy(new_supervised(seed)) for seed in (1, 2, 3)]
+found = [accuracy(new_supervised(seed)) for seed in ((1,) if FAST else (1, 2, 3))]
 print([f"{100 * a:.1f}" for a in found])
 print(f"from lowest to highest: {100 * (max(found) - min(found)):.1f} points")
 
