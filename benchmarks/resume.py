@@ -5,9 +5,9 @@
 
 Each method is trained once undisturbed in each precision, and SSResNet also from
 shards and in two workers, and a student of a teacher. Then the same command is killed
-(SIGKILL) at a random moment of its life and repeated, until it has been killed often
-enough and may finish. Weights, history, predictions and scores must be the same to the
-bit.
+(SIGKILL) and repeated, until it has been killed often enough and may finish: by turns
+at a random moment after its first epoch and at one of its whole life. Weights, history,
+predictions and scores must be the same to the bit.
 """
 
 import argparse
@@ -69,19 +69,17 @@ def survived(line, folder, kills, draw):
     """Kills, kills with a checkpoint to go on from, and whether the ends are equal."""
     whole, killed = Path(folder, "whole"), Path(folder, "killed")
     quiet = {"cwd": folder, "stdout": subprocess.DEVNULL}
-    start = time.monotonic()
-    subprocess.run([*line, "--out", whole], check=True, **quiet)
-    duration, training = time.monotonic() - start, 0
-    command, done, failed = [*line, "--out", killed], 0, 0
+    first, end = undisturbed([*line, "--out", whole], whole, **quiet)
+    command, done, training, failed = [*line, "--out", killed], 0, 0, 0
     while done < kills and not failed:
         process = subprocess.Popen(command, **quiet)
         try:
-            failed = process.wait(draw.uniform(0, duration))
+            failed = process.wait(draw.uniform(0 if done % 2 else first, end))
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
             done += 1
-            training += any(killed.rglob("checkpoint.npz"))
+            training += has_checkpoint(killed)
         if (killed / "metrics.json").exists():  # It was quicker: from the beginning.
             failed = failed or not equal(whole, killed)
             shutil.rmtree(killed)
@@ -90,6 +88,23 @@ def survived(line, folder, kills, draw):
     shutil.rmtree(whole)
     shutil.rmtree(killed, ignore_errors=True)
     return done, training, "yes" if same else "no"
+
+
+def undisturbed(line, out, **options):
+    """Seconds to the first checkpoint and to the end of a command."""
+    start, first = time.monotonic(), None
+    process = subprocess.Popen(line, **options)
+    while process.poll() is None:
+        if first is None and has_checkpoint(out):
+            first = time.monotonic() - start
+        time.sleep(0.05)
+    if process.returncode:
+        sys.exit(f"An undisturbed training failed: {line}")
+    return first, time.monotonic() - start
+
+
+def has_checkpoint(out):
+    return any(out.rglob("checkpoint.npz"))
 
 
 def equal(one, other):
