@@ -78,11 +78,12 @@ def survived(line, folder, kills, draw):
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-            done += 1
-            training += has_checkpoint(killed)
         if (killed / "metrics.json").exists():  # It was quicker: from the beginning.
             failed = failed or not equal(whole, killed)
             shutil.rmtree(killed)
+        elif not failed:
+            done += 1
+            training += has_checkpoint(killed)
     failed = failed or subprocess.run(command, check=False, **quiet).returncode
     same = not failed and equal(whole, killed)
     shutil.rmtree(whole)

@@ -117,7 +117,8 @@ def _answer(model):
 
 # The SavedModel must stand alone: to import sskeras or Keras is an error here.
 RELOAD = """
-import sys
+import gc, sys
+gc.disable()  # The import takes less long.
 sys.modules.update({"sskeras": None, "keras": None})
 import numpy, tensorflow
 folder, pictures, answers = sys.argv[1:]
