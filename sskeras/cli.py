@@ -463,7 +463,7 @@ def _load_tensorflow():
 
 @contextlib.contextmanager
 def _no_garbage():
-    """An import makes a million objects that stay: to look for others takes a tenth."""
+    """What an import makes stays: to look for garbage among it only takes time."""
     enabled = gc.isenabled()
     gc.disable()
     try:
